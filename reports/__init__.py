@@ -1,0 +1,1 @@
+"""The shared language of an audit, and the seal on its answers."""

@@ -1,0 +1,1 @@
+"""Secure aggregation: its parameters, and what they buy."""

@@ -1,0 +1,1 @@
+"""Models, the federation simulator, and (to come) unlearning and its verification."""
