@@ -1,0 +1,197 @@
+"""What a check may do to the world: draw numbers, run trials, keep evidence, write findings."""
+
+import hashlib
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from reports.canonical import canonical
+from reports.executor import Executor, Serial
+from reports.model import (
+    Basis,
+    Confidentiality,
+    Effort,
+    Evidence,
+    Finding,
+    Measurement,
+    Noun,
+    Remedy,
+    Severity,
+    Status,
+    Strength,
+    System,
+    fingerprint,
+)
+
+if TYPE_CHECKING:
+    import numpy
+    import torch
+
+    from reports.check import Check
+
+Ask = Callable[[System, "Context"], Iterator[Finding]]
+Trial = TypeVar("Trial")
+Result = TypeVar("Result")
+PLOT_MEDIA_TYPE = "application/vnd.fedaudit.plot+json"
+
+
+class EvidenceStore(Protocol):
+    """Keeps bytes under their digest."""
+
+    def put_evidence(self, data: bytes, media_type: str, confidentiality: Confidentiality, name: str) -> Evidence:
+        """Keep `data` and return how it is cited."""
+        ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run was asked for, as far as a check may know."""
+
+    device: str = "auto"
+    """`auto`, `cpu` or `cuda`."""
+    engine: str = "auto"
+    """`auto`, `factored`, `vmap` or `sequential`."""
+    trust_code: bool = False
+    """Whether `[model].definition` may be executed."""
+    expected_digests: Mapping[str, str] = field(default_factory=dict)
+    """The table `[digests]` of the system file: relative path to SHA-256."""
+    policy_sha256: str | None = None
+    """Digest of the policy that was fixed before the run."""
+
+
+@dataclass(frozen=True)
+class _Seeded(Generic[Trial, Result]):
+    """Calls `fn(trial, rng)` with the stream of that trial; built in the worker, so that every executor agrees."""
+
+    fn: "Callable[[Trial, numpy.random.Generator], Result]"
+
+    def __call__(self, seeded: tuple[int, Trial]) -> Result:
+        import numpy
+
+        stream, trial = seeded
+        return self.fn(trial, numpy.random.default_rng(stream))
+
+
+def stream_seed(seed: int, check_id: str, purpose: str) -> int:
+    """Return the 128-bit seed of one purpose of one check: adding a check changes no other check's numbers."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{check_id}/{purpose}".encode()).digest()[:16], "big")
+
+
+def _silent(_done: int, _total: int) -> None:
+    """Report no progress."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What one check is given beside the system."""
+
+    check: "Check"
+    """The check that is asked."""
+    system: System
+    """The system it is asked of."""
+    seed: int
+    """Root seed of the run."""
+    effort: Effort
+    """How much work it may do."""
+    folder: Path
+    """Folder of the system file; an artifact lies at `folder / artifact.path`."""
+    now: datetime
+    """The clock of the run, fixed."""
+    store: EvidenceStore
+    """Where evidence goes."""
+    options: Options = field(default_factory=Options)
+    """How the run was asked for."""
+    executor: Executor = field(default_factory=Serial)
+    """Runs the trials."""
+    findings: tuple[Finding, ...] = ()
+    """What the others found; empty, save for a check that needs `findings`."""
+    report_progress: Callable[[int, int], None] = _silent
+    """Told (done, total) by `progress`."""
+
+    def rng(self, purpose: str) -> "numpy.random.Generator":
+        """Return NumPy's generator for one purpose, derived from root seed, check and purpose."""
+        import numpy
+
+        return numpy.random.default_rng(stream_seed(self.seed, self.check.id, purpose))
+
+    def generator(self, purpose: str) -> "torch.Generator":
+        """Return torch's generator (on the CPU) for one purpose."""
+        import torch
+
+        stream = stream_seed(self.seed, self.check.id, purpose)
+        return torch.Generator().manual_seed(stream & (2**63 - 1))
+
+    def entropy(self, size: int) -> bytes:
+        """Return bytes of the system's entropy, for keys and masks; never seeded."""
+        return secrets.token_bytes(size)
+
+    def map(
+        self, fn: "Callable[[Trial, numpy.random.Generator], Result]", trials: Iterable[Trial], *, purpose: str
+    ) -> Iterator[Result]:
+        """Yield `fn(trial, rng)` in the order of the trials; trial i draws from the stream `purpose#i`.
+
+        `fn` is a function of a module. Progress is reported as trials finish.
+        """
+        listed = list(trials)
+        seeded = [(stream_seed(self.seed, self.check.id, f"{purpose}#{i}"), t) for i, t in enumerate(listed)]
+        early: dict[int, Result] = {}
+        due = 0
+        for done, (position, result) in enumerate(self.executor.map(_Seeded(fn), seeded), start=1):
+            early[position] = result
+            self.progress(done, len(listed))
+            while due in early:
+                yield early.pop(due)
+                due += 1
+
+    def progress(self, done: int, total: int) -> None:
+        """Report how far the check has come."""
+        self.report_progress(done, total)
+
+    def evidence(self, name: str, data: bytes, media_type: str, confidentiality: Confidentiality | str) -> str:
+        """Keep a piece of evidence and return its SHA-256, to be cited in a finding."""
+        return self.store.put_evidence(data, media_type, Confidentiality(confidentiality), name).sha256
+
+    def plot(self, plot: Noun, confidentiality: Confidentiality | str = Confidentiality.INTERNAL) -> str:
+        """Keep a plot (a noun of `reports.plot`) as evidence and return its SHA-256."""
+        name = f"{self.check.id} {getattr(plot, 'kind', 'plot')}"
+        return self.evidence(name, canonical(plot), PLOT_MEDIA_TYPE, confidentiality)
+
+    def finding(
+        self,
+        status: Status,
+        summary: str,
+        *,
+        key: str = "",
+        severity: Severity | None = None,
+        strength: Strength | None = None,
+        basis: Basis = Basis.MEASURED,
+        detail: str = "",
+        measurements: Iterable[Measurement] = (),
+        evidence: Iterable[str] = (),
+        controls: Iterable[str] | None = None,
+        remedy: Remedy | None = None,
+        limitations: Iterable[str] = (),
+        reason: str = "",
+    ) -> Finding:
+        """Return a finding of this check; title, controls, severity and strength are the check's unless given."""
+        return Finding(
+            check=self.check.id,
+            key=key,
+            title=self.check.title,
+            status=status,
+            severity=severity or self.check.severity,
+            strength=strength or self.check.strength,
+            basis=basis,
+            summary=summary,
+            detail=detail,
+            measurements=tuple(measurements),
+            evidence=tuple(evidence),
+            controls=self.check.controls if controls is None else tuple(controls),
+            remedy=remedy,
+            limitations=tuple(limitations),
+            reason=reason,
+            fingerprint=fingerprint(self.system.name, self.check.id, key),
+        )
