@@ -1,0 +1,130 @@
+"""The group `fedaudit`: which commands there are, and the one place where errors become exit codes.
+
+Commands are imported when they are called, and the help page is written from the table below, so `--help`, `verify` and
+`gate` never load what they do not use.
+"""
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from audit.cli.answer import Answer, Invocation
+from reports.errors import FedauditError
+from reports.version import VERSION
+
+COMMANDS = {
+    "demo": ("audit.cli.demo:demo", "Train, audit and gate two small federations, one careless and one careful."),
+    "init": ("audit.cli.init:init", "Write a commented system.toml, policy.toml and trust.toml."),
+    "checks": ("audit.cli.checks:checks", "List the checks; with a system, which would run and why not."),
+    "run": ("audit.cli.run:run", "Ask every applicable check and write the bundle."),
+    "keygen": ("audit.cli.keys:keygen", "Make a signing key."),
+    "sign": ("audit.cli.keys:sign", "Sign or countersign a bundle."),
+    "verify": ("audit.cli.verify:verify", "Is a bundle authentic, complete, about this model, and fresh?"),
+    "gate": ("audit.cli.gate:gate", "Judge a bundle by a policy; the only command that decides."),
+    "render": ("audit.cli.render:render", "Write the report for other readers: html, md, json."),
+    "show": ("audit.cli.show:show", "Show a report or one finding in the terminal."),
+    "secagg": ("audit.cli.secagg:secagg", "Secure aggregation alone: parameters, and what they buy."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the walk."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command, None where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        found = getattr(importlib.import_module(module), attribute)
+        if not isinstance(found, click.Command):
+            raise TypeError(f"{module}:{attribute} is no command")
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands from the table, importing none."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"auto_envvar_prefix": "FEDAUDIT", "help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="fedaudit", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Audit a federated-learning system: from its system file to a signed report and a verdict.
+
+    Exit codes: 0 done, and passed where something is judged; 1 a verdict is negative; 2 usage or configuration;
+    3 could not be completed, or required evidence is inconclusive; 4 not authentic.
+    """
+
+
+def _usage(error: click.ClickException) -> Answer:
+    hint = ""
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        hint = f"Try '{error.ctx.command_path} --help'."
+    return Answer(exit_code=2, code="usage", message=error.format_message(), hint=hint)
+
+
+def _unforeseen(error: BaseException) -> Answer:
+    if isinstance(error, OSError):
+        return Answer(
+            exit_code=3, code="io.write", message=f"{error.filename or 'input or output'}: {error.strerror or error}"
+        )
+    return Answer(
+        exit_code=3,
+        code="unexpected",
+        message=f"unexpected {type(error).__name__}: {error}".splitlines()[0][:300],
+        hint="Run again with --debug to see where.",
+    )
+
+
+def _answer(arguments: Sequence[str], invocation: Invocation) -> Answer:
+    try:
+        result = cli.main(args=list(arguments), prog_name="fedaudit", standalone_mode=False, obj=invocation)
+    except FedauditError as error:
+        answer = Answer.of_error(error)
+    except click.exceptions.NoArgsIsHelpError as error:
+        return Answer(text=error.format_message(), exit_code=2, code="usage")
+    except click.ClickException as error:
+        answer = _usage(error)
+    except (click.Abort, KeyboardInterrupt):
+        answer = Answer(exit_code=3, code="interrupted", message="interrupted; nothing half-written was left")
+    except Exception as error:  # the last resort: no traceback reaches a user
+        answer = _unforeseen(error)
+    else:
+        return result if isinstance(result, Answer) else Answer(exit_code=int(result or 0), text="")
+    if invocation.debug:
+        traceback.print_exc()
+    return answer
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line, print its answer, and return the exit code; never raises."""
+    invocation = Invocation(json="--json" in arguments, debug="--debug" in arguments)
+    if os.environ.get("NO_COLOR") or "--no-color" in arguments:
+        invocation.color = False
+    answer = _answer(arguments, invocation)
+    words = [a for a in arguments if not a.startswith("-")]
+    command = " ".join(words[:2]) if words[:1] == ["secagg"] else " ".join(words[:1])
+    if invocation.json:
+        click.echo(answer.document(command, VERSION))
+    elif answer.data is not None:
+        click.echo(answer.data, nl=False)
+    elif answer.text:
+        click.echo(answer.text, color=invocation.color)
+    if answer.message and answer.exit_code and not (invocation.json or answer.text):
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {answer.message}", err=True, color=invocation.color)
+        if answer.hint:
+            click.echo(f"  {answer.hint}", err=True, color=invocation.color)
+    return answer.exit_code
+
+
+def main() -> None:
+    """Be the console script."""
+    sys.exit(run(sys.argv[1:]))
