@@ -91,7 +91,6 @@ def command(name: str, **attributes: Any) -> Callable[[Callable[..., Answer]], c
         ):
             add = click.option(flag, callback=callback, help=text, is_flag=True, expose_value=False, is_eager=True)
             function = add(function)
-        declared: click.Command = click.command(name, **attributes)(function)
-        return declared
+        return click.command(name, click.Command, **attributes)(function)
 
     return declare
