@@ -50,10 +50,6 @@ class EvidenceStore(Protocol):
 class Options:
     """How a run was asked for, as far as a check may know."""
 
-    device: str = "auto"
-    """`auto`, `cpu` or `cuda`."""
-    engine: str = "auto"
-    """`auto`, `factored`, `vmap` or `sequential`."""
     trust_code: bool = False
     """Whether `[model].definition` may be executed."""
     expected_digests: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,46 @@
+# make demo      train, audit and gate two small federations
+# make test      everything that needs no extra, under three minutes
+# make test-all  every marker
+# make check     format, lint, types, imports
+# make bench     figures against named peers
+# make readme    run what the README shows, and fail on a difference
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test test-all check bench readme fuzz clean
+
+demo: $(READY)
+	rm -rf demo
+	$(BIN)/fedaudit demo demo
+
+test: $(READY)
+	$(BIN)/pytest -m "not slow and not llm and not flower and not ray and not browser"
+
+test-all: $(READY)
+	$(BIN)/pytest
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)
+	@for part in tests/benchmarks/bench_*.py; do echo "== $$part"; $(BIN)/python $$part || exit 1; done
+
+readme: $(READY)
+	$(BIN)/pytest tests/test_readme.py
+
+fuzz: $(READY)
+	@for target in tests/fuzz/fuzz_*.py; do echo "== $$target"; $(BIN)/python $$target --runs 100000 || exit 1; done
+
+$(READY): pyproject.toml constraints.txt
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo build *.egg-info

@@ -1,0 +1,59 @@
+"""The clock of a command: said, else SOURCE_DATE_EPOCH, else now. Read once."""
+
+import os
+from datetime import UTC, date, datetime
+
+import click
+
+
+class MomentType(click.ParamType[datetime]):
+    """An ISO 8601 date-time with an offset, such as 2026-11-21T12:00:00Z."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return the moment in UTC, whole seconds."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            moment = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no date-time; write it as 2026-11-21T12:00:00Z", param, ctx)
+        if moment.tzinfo is None:
+            self.fail(f"{value!r} has no time zone; end it with Z or an offset", param, ctx)
+        return moment.astimezone(UTC).replace(microsecond=0)
+
+
+class DayType(click.ParamType[date]):
+    """A calendar day, such as 2026-11-21."""
+
+    name = "day"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """Return the day."""
+        if isinstance(value, date):
+            return value
+        try:
+            return date.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no day; write it as 2026-11-21", param, ctx)
+
+
+MOMENT = MomentType()
+DAY = DayType()
+
+
+def the_time(given: datetime | None) -> datetime:
+    """Return the moment that was given, else that of SOURCE_DATE_EPOCH (seconds), else the clock's; whole seconds, UTC.
+
+    Raises:
+        click.UsageError: SOURCE_DATE_EPOCH is not a number of seconds.
+    """
+    if given is not None:
+        return given
+    if (epoch := os.environ.get("SOURCE_DATE_EPOCH")) is not None:
+        try:
+            return datetime.fromtimestamp(int(epoch), UTC)
+        except (ValueError, OverflowError, OSError):
+            raise click.UsageError(f"SOURCE_DATE_EPOCH={epoch!r} is no number of seconds since 1970") from None
+    return datetime.now(UTC).replace(microsecond=0)

@@ -1,0 +1,256 @@
+"""The run: every planned check is asked, and a report is always written.
+
+System → plan → findings → report → sealed bundle. A check that raises becomes a finding with status `error`; a run that
+is killed leaves no bundle, since the folder appears under its name only when it is whole.
+"""
+
+import importlib.metadata
+import logging
+import platform
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from reports.bundle import BundleWriter
+
+from audit.manifest import LoadedSystem, load_system
+from audit.plan import Planned, capabilities, plan
+from reports.check import Check, Context, Options, discover, unique
+from reports.dsse import sign
+from reports.errors import FedauditError
+from reports.evidence import evidence_root
+from reports.executor import Executor, Serial
+from reports.keys import PrivateKey
+from reports.model import Auditor, Effort, Finding, Provenance, Report, Severity, Status
+from reports.seed import derived_seed
+from reports.statement import Statement, declared_subjects, make_statement
+from reports.version import VERSION
+
+log = logging.getLogger(__name__)
+Render = Callable[[Statement, Sequence[str], Callable[[str], bytes | None]], Mapping[str, bytes]]
+"""(statement, key ids of the signers, content of evidence up to internal) to files for `render/`."""
+
+
+class Progress:
+    """Told how a run goes; silent. The command line hands in one that draws."""
+
+    def planned(self, planned: Sequence[Planned]) -> None:
+        """Learn what will be asked."""
+
+    def asking(self, check: Check) -> None:
+        """Learn that a check begins."""
+
+    def trials(self, done: int, total: int) -> None:
+        """Learn how many trials of the current check are done."""
+
+    def answered(self, check: Check, findings: Sequence[Finding]) -> None:
+        """Learn what a check answered."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run was asked for."""
+
+    system_file: Path
+    """The system under review."""
+    bundle: Path
+    """The folder to write; must not exist."""
+    now: datetime
+    """The clock of the whole run."""
+    effort: Effort = Effort.STANDARD
+    """How much work each check may do."""
+    seed: int | None = None
+    """Root seed; derived from system file, policy and nonce where None."""
+    nonce: str | None = None
+    """A verifier's word, part of the derived seed."""
+    only: tuple[str, ...] = ()
+    """Globs of checks to ask."""
+    skip: tuple[str, ...] = ()
+    """Globs of checks to leave out."""
+    extra_checks: tuple[Check, ...] = ()
+    """Checks of a local plug-in."""
+    policy_sha256: str | None = None
+    """Digest of the policy that is fixed before the run."""
+    auditor: Auditor | None = None
+    """Who answers for the test."""
+    options: Options = field(default_factory=Options)
+    """What the checks may know of the command line."""
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What a run left behind."""
+
+    bundle: Path
+    """The folder."""
+    statement: Statement
+    """The report, and the bytes that were signed."""
+    keyid: str | None
+    """Of the key that signed, if one did."""
+
+
+def run_audit(
+    request: Request,
+    *,
+    key: PrivateKey | None = None,
+    render: Render | None = None,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> Audited:
+    """Audit one system and write its bundle.
+
+    Args:
+        request: what to ask, of what, with which clock and seed.
+        key: signs the report; unsigned where None.
+        render: writes the report for people into the bundle.
+        executor: runs the trials; one after another where None.
+        progress: told how it goes.
+
+    Raises:
+        SystemFileError, CheckError, BundleError: nothing was written.
+    """
+    progress = progress or Progress()
+    loaded = load_system(request.system_file)
+    checks = unique((*discover(), *request.extra_checks))
+    can = capabilities(policy=request.policy_sha256 is not None)
+    planned = plan(loaded.system, checks, only=request.only, skip=request.skip, capabilities=can)
+    progress.planned(planned)
+    with BundleWriter(request.bundle) as writer, _one_thread():
+        findings = _findings(request, loaded, planned, writer, executor or Serial(), progress)
+        report = _report(request, loaded, findings, writer)
+        statement = make_statement(report, declared_subjects(loaded.system))
+        signatures = (sign(statement.body, key),) if key else ()
+        keyids = [key.keyid] if key else []
+        renderings = render(statement, keyids, writer.content) if render else {}
+        bundle = writer.finish(statement.body, signatures, renderings)
+    return Audited(bundle, statement, key.keyid if key else None)
+
+
+def root_seed(request: Request, system_sha256: str) -> int:
+    """Return the seed of a run: the chosen one, else the one that nobody chose."""
+    return (
+        request.seed if request.seed is not None else derived_seed(system_sha256, request.policy_sha256, request.nonce)
+    )
+
+
+def _findings(
+    request: Request,
+    loaded: LoadedSystem,
+    planned: Sequence[Planned],
+    writer: BundleWriter,
+    executor: Executor,
+    progress: Progress,
+) -> tuple[Finding, ...]:
+    options = replace(request.options, expected_digests=loaded.expected_digests, policy_sha256=request.policy_sha256)
+    measured: list[Finding] = []  # what checks that need `findings` may read: not one another's
+    last: list[Finding] = []
+    for one in planned:
+        context = Context(
+            check=one.check,
+            system=loaded.system,
+            seed=root_seed(request, loaded.system.source.sha256),
+            effort=request.effort,
+            folder=loaded.folder,
+            now=request.now,
+            store=writer,
+            options=options,
+            executor=executor,
+            findings=tuple(measured) if one.check.reads_findings else (),
+            report_progress=progress.trials,
+        )
+        progress.asking(one.check)
+        found = ask(one, context)
+        progress.answered(one.check, found)
+        (last if one.check.reads_findings else measured).extend(found)
+    return tuple(sorted((*measured, *last), key=lambda finding: (finding.check, finding.key)))
+
+
+def ask(planned: Planned, context: Context) -> tuple[Finding, ...]:
+    """Return what one check answers, at least one finding; an exception in it is a finding with status `error`."""
+    if not planned.runs:
+        return (context.finding(Status.SKIPPED, planned.because, severity=Severity.INFO, reason=planned.reason),)
+    try:
+        found = tuple(planned.check.ask(context.system, context))
+        _accept(planned.check, found)
+    except Exception as error:  # the run goes on, and the report says what broke
+        log.debug("%s stopped with %s", planned.check.id, type(error).__name__, exc_info=error)
+        return (_broken(context, error),)
+    return found
+
+
+def _accept(check: Check, found: Iterable[Finding]) -> None:
+    """Refuse answers that the report could not tell apart or attribute."""
+    keys = [finding.key for finding in found]
+    if not keys:
+        raise ValueError("the check yielded no finding")
+    if len(set(keys)) < len(keys):
+        raise ValueError("the check yielded two findings with one key")
+    if any(finding.check != check.id for finding in found):
+        raise ValueError("the check yielded a finding of another check")
+
+
+def _broken(context: Context, error: Exception) -> Finding:
+    kind = type(error).__name__
+    detail = ""
+    if isinstance(error, FedauditError):  # ours are written for readers; others may hold anything
+        detail = str(error).replace(f"{context.folder}/", "")
+    elif isinstance(error, ValueError) and str(error).startswith("the check yielded"):
+        detail = str(error)
+    summary = f"The check stopped with {kind} and gave no answer."
+    return context.finding(Status.ERROR, summary, detail=detail, reason=f"exception:{kind}")
+
+
+def _report(request: Request, loaded: LoadedSystem, findings: tuple[Finding, ...], writer: BundleWriter) -> Report:
+    provenance = Provenance(
+        tool_version=VERSION,
+        root_seed=root_seed(request, loaded.system.source.sha256),
+        seed_source="derived" if request.seed is None else "chosen",
+        nonce=request.nonce,
+        effort=request.effort,
+        only=request.only,
+        skip=request.skip,
+        python=platform.python_version(),
+        platform=f"{platform.system()}-{platform.machine()}".lower(),
+        threads=1,
+        packages=packages(),
+        auditor=request.auditor,
+        policy_sha256=request.policy_sha256,
+        started=request.now,
+        finished=request.now,
+    )
+    evidence = writer.evidence
+    return Report(
+        system=loaded.system,
+        findings=findings,
+        evidence=evidence,
+        evidence_root=evidence_root(evidence),
+        provenance=provenance,
+    )
+
+
+def packages() -> dict[str, str]:
+    """Return the versions of the installed distributions that our own metadata names, by name."""
+    found: dict[str, str] = {}
+    for requirement in importlib.metadata.requires("fedaudit") or ():
+        if name := re.match(r"[A-Za-z0-9._-]+", requirement):
+            try:
+                found[name.group().lower()] = importlib.metadata.version(name.group())
+            except importlib.metadata.PackageNotFoundError:
+                continue  # an extra that is not installed
+    return dict(sorted(found.items()))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch sum in one order, so that two machines write the same report bytes."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
