@@ -1,0 +1,218 @@
+"""Rules c and d of the judge: a limit is kept, or broken, only by the whole confidence interval.
+
+An interval that straddles its limit is lack of trials, not a proven fault: both block, with different advice.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Literal, NamedTuple
+
+from reports.model import Finding, Measurement
+from reports.nouns import Status, Strength
+from reports.policy import Policy, ThresholdRule
+from reports.verdict import Judgement, Outcome, called
+
+_DECIDED = (Status.PASS, Status.FAIL)
+
+
+class Measured(NamedTuple):
+    """A measurement and the finding that holds it."""
+
+    finding: Finding
+    measurement: Measurement
+
+
+class Bounds(NamedTuple):
+    """The ends of an interval; both the value where it is exact."""
+
+    low: float
+    high: float
+
+
+def bounds(measurement: Measurement) -> Bounds:
+    """Return the interval's ends, or the value twice where it has none."""
+    interval = measurement.interval
+    return Bounds(measurement.value, measurement.value) if interval is None else Bounds(interval.low, interval.high)
+
+
+def judge_thresholds(findings: Mapping[str, Sequence[Finding]], policy: Policy) -> Iterator[Judgement]:
+    """Rule c: every measurement that a threshold speaks of keeps its limit, and there is one."""
+    for index, rule in enumerate(policy.threshold):
+        place, found = f"threshold[{index}]", list(_measured(rule, findings))
+        if not found:
+            message = f"No finding of {rule.check} measured {rule.measurement}; run the check, or correct the name."
+            yield Judgement(
+                rule=place,
+                check=rule.check,
+                measurement=rule.measurement,
+                outcome=Outcome.INCOMPLETE,
+                code="threshold.missing",
+                op=rule.op,
+                limit=rule.limit,
+                message=message,
+            )
+        for one in found:
+            outcome, code, advice = _against_limit(one, rule, policy.confidence)
+            yield _judgement(place, one, outcome, code, f"{_spoken(one)}: {advice}", held_to=rule)
+
+
+def _measured(rule: ThresholdRule, findings: Mapping[str, Sequence[Finding]]) -> Iterator[Measured]:
+    checks = [rule.check] if "*" not in rule.check else [check for check in findings if fnmatchcase(check, rule.check)]
+    for check in checks:
+        for finding in findings.get(check, ()):
+            for measurement in finding.measurements:
+                if measurement.name == rule.measurement:
+                    yield Measured(finding, measurement)
+
+
+def _against_limit(measured: Measured, rule: ThresholdRule, confidence: float) -> tuple[Outcome, str, str]:
+    """Return outcome, code and advice; the first doubt in the order of the ladder counts."""
+    finding, measurement = measured
+    interval, trials = measurement.interval, measurement.n
+    if finding.status not in _DECIDED:
+        return (
+            Outcome.INCOMPLETE,
+            "threshold.control",
+            f"the finding is {finding.status}, so its number decides nothing.",
+        )
+    if rule.min_n is not None and (trials is None or trials < rule.min_n):
+        rests = "states no number of trials" if trials is None else f"rests on {trials} trials"
+        return (
+            Outcome.INCOMPLETE,
+            "threshold.trials",
+            f"{rests}, the policy asks for {rule.min_n}; run with more effort.",
+        )
+    if interval is None and finding.strength is not Strength.EXACT:
+        return Outcome.INCOMPLETE, "threshold.confidence", "it has no interval, and its proof is not exact."
+    if interval is not None and interval.confidence < confidence:
+        advice = f"its interval holds with {interval.confidence:g}, the policy asks for {confidence:g}."
+        return Outcome.INCOMPLETE, "threshold.confidence", advice
+    low, high = bounds(measurement)
+    worse, better = (high, low) if rule.op == "<=" else (low, high)
+    if _keeps(worse, rule.op, rule.limit):
+        return Outcome.OK, "ok", f"keeps {rule.op} {rule.limit:g}."
+    if not _keeps(better, rule.op, rule.limit):
+        return Outcome.FAIL, "threshold.broken", f"breaks {rule.op} {rule.limit:g}."
+    needed = trials_to_decide(measurement, rule.limit)
+    advice = f"about {needed:,} trials would decide" if needed else "more trials would not decide, so near is the value"
+    return Outcome.INCOMPLETE, "threshold.undecided", f"the interval straddles {rule.limit:g}; {advice}."
+
+
+def _keeps(end: float, op: Literal["<=", ">="], limit: float) -> bool:
+    return end <= limit if op == "<=" else end >= limit
+
+
+def trials_to_decide(measurement: Measurement, limit: float) -> int | None:
+    """Return roughly how many trials would take the limit out of the interval, if the value stays what it is.
+
+    The width of an interval falls with the square root of n, so n · (half width / distance)²; None where n is not
+    known, or where the value lies on the limit.
+    """
+    low, high = bounds(measurement)
+    distance = abs(limit - measurement.value)
+    arm = high - measurement.value if limit > measurement.value else measurement.value - low
+    if not measurement.n or distance == 0:
+        return None
+    ratio = max((high - low) / 2, arm) / distance
+    needed = measurement.n * ratio * ratio
+    if not math.isfinite(needed) or needed > 1e12:
+        return None
+    step = int(10 ** max(0, math.floor(math.log10(max(needed, 1))) - 1))  # two digits: a rough figure looks rough
+    return math.ceil(needed / step) * step
+
+
+def judge_regressions(
+    findings: Mapping[str, Sequence[Finding]], policy: Policy, baseline: Mapping[str, Sequence[Finding]] | None
+) -> Iterator[Judgement]:
+    """Rule d: the worse end of an interval moved no further than allowed, and no answer got lost."""
+    for index, rule in enumerate(policy.threshold):
+        if rule.max_regression is not None:
+            place = f"threshold[{index}].max_regression"
+            if baseline is None:
+                message = "No baseline was given, so nothing was compared; give --baseline."
+                yield Judgement(
+                    rule=place, check=rule.check, outcome=Outcome.WARN, code="regression.no_baseline", message=message
+                )
+            else:
+                yield from _steps(place, rule, rule.max_regression, findings, baseline)
+    for check, earlier in (baseline or {}).items():
+        yield from _lost(check, earlier, findings.get(check, ()))
+
+
+def _steps(
+    place: str,
+    rule: ThresholdRule,
+    allowed: float,
+    findings: Mapping[str, Sequence[Finding]],
+    baseline: Mapping[str, Sequence[Finding]],
+) -> Iterator[Judgement]:
+    old: dict[str, list[Bounds]] = {}
+    for finding, measurement in _measured(rule, baseline):
+        if finding.status in _DECIDED:
+            old.setdefault(finding.fingerprint, []).append(bounds(measurement))
+    for one in _measured(rule, findings):
+        if one.finding.status not in _DECIDED:
+            continue  # rule c has said so
+        low, high = bounds(one.measurement)
+        earlier = old.get(one.finding.fingerprint)
+        if earlier is None:
+            message = f"{_spoken(one)}: is not in the baseline, so nothing was compared."
+            yield _judgement(place, one, Outcome.WARN, "regression.new", message)
+            continue
+        step = high - min(e.high for e in earlier) if rule.op == "<=" else max(e.low for e in earlier) - low
+        worse = step > allowed
+        message = f"{_spoken(one)}: its worse end moved by {step:.3g}, allowed is {allowed:g}."
+        outcome, code = (Outcome.FAIL, "regression") if worse else (Outcome.OK, "ok")
+        yield _judgement(place, one, outcome, code, message)
+
+
+def _lost(check: str, earlier: Sequence[Finding], now: Sequence[Finding]) -> Iterator[Judgement]:
+    """Yield one judgement for a check that passed in the baseline and now answers nothing, or no longer there."""
+    passed = {finding.fingerprint for finding in earlier if finding.status is Status.PASS}
+    if not passed:
+        return
+    answered = any(finding.status in _DECIDED for finding in now)
+    undecided = [finding for finding in now if finding.status not in _DECIDED and finding.fingerprint in passed]
+    if answered and not undecided:
+        return
+    became = f"is {undecided[0].status} now" if undecided else "does not answer now" if now else "is absent now"
+    yield Judgement(
+        rule="baseline",
+        check=check,
+        key=undecided[0].key if undecided else "",
+        fingerprint=undecided[0].fingerprint if undecided else None,
+        outcome=Outcome.INCOMPLETE,
+        code="regression.lost",
+        message=f"{check} passed in the baseline and {became}; run it as before.",
+    )
+
+
+def _judgement(
+    place: str, measured: Measured, outcome: Outcome, code: str, message: str, held_to: ThresholdRule | None = None
+) -> Judgement:
+    finding, measurement = measured
+    low, high = bounds(measurement)
+    return Judgement(
+        rule=place,
+        check=finding.check,
+        key=finding.key,
+        fingerprint=finding.fingerprint,
+        measurement=measurement.name,
+        outcome=outcome,
+        code=code,
+        value=measurement.value,
+        low=low,
+        high=high,
+        n=measurement.n,
+        op=held_to.op if held_to else None,
+        limit=held_to.limit if held_to else None,
+        message=message,
+    )
+
+
+def _spoken(measured: Measured) -> str:
+    finding, measurement = measured
+    low, high = bounds(measurement)
+    ends = f" [{low:.4g}, {high:.4g}]" if measurement.interval is not None else ""
+    return f"{called(finding)} {measurement.name} = {measurement.value:.4g}{ends}"
