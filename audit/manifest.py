@@ -5,6 +5,7 @@ by what lies there before the noun is validated. Every error names the file, the
 """
 
 import difflib
+import re
 import tomllib
 import types
 from collections.abc import Iterator, Mapping
@@ -174,7 +175,7 @@ def _artifact(file: Path, folder: Path, key: str, declared: object) -> dict[str,
             check_readable(member)
     except FileError as error:
         raise SystemFileError(error.code, f"{file.name}: {key}: {error.message}", error.hint) from error
-    kind = key.partition("[")[0] + key.rpartition("]")[2] if "[" in key else key
+    kind = re.sub(r"\[\d+\]", "", key)
     size = sum(member.stat().st_size for member in members)
     return {"path": path.relative_to(folder).as_posix(), "sha256": artifact_sha256(path), "size": size, "kind": kind}
 

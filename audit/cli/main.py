@@ -88,20 +88,18 @@ def _answer(arguments: Sequence[str], invocation: Invocation) -> Answer:
     try:
         result = cli.main(args=list(arguments), prog_name="fedaudit", standalone_mode=False, obj=invocation)
     except FedauditError as error:
-        answer = Answer.of_error(error)
+        return Answer.of_error(error)
     except click.exceptions.NoArgsIsHelpError as error:
         return Answer(text=error.format_message(), exit_code=2, code="usage")
     except click.ClickException as error:
-        answer = _usage(error)
+        return _usage(error)
     except (click.Abort, KeyboardInterrupt):
-        answer = Answer(exit_code=3, code="interrupted", message="interrupted; nothing half-written was left")
-    except Exception as error:  # the last resort: no traceback reaches a user
-        answer = _unforeseen(error)
-    else:
-        return result if isinstance(result, Answer) else Answer(exit_code=int(result or 0), text="")
-    if invocation.debug:
-        traceback.print_exc()
-    return answer
+        return Answer(exit_code=3, code="interrupted", message="interrupted; nothing half-written was left")
+    except Exception as error:  # the last resort: no traceback reaches a user who did not ask for it
+        if invocation.debug:
+            traceback.print_exc()
+        return _unforeseen(error)
+    return result if isinstance(result, Answer) else Answer(exit_code=int(result or 0))
 
 
 def run(arguments: Sequence[str]) -> int:
