@@ -1,0 +1,156 @@
+"""The evidence folder of a bundle: content-addressed files, the one root over them, and everything wrong with one.
+
+A file is named by its digest, so equal content is one file, and names from outside never become paths.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from reports import merkle
+from reports.canonical import canonical_json
+from reports.digests import PIECE
+from reports.errors import BundleError
+from reports.model import Confidentiality, Evidence
+from reports.regular import KIND_WORDS, kind_of, open_regular
+
+FOLDER = "evidence"
+ENVELOPE = "report.dsse.json"
+RENDERINGS = "render"
+_LAYOUT = frozenset({ENVELOPE, FOLDER, RENDERINGS})
+_SUFFIXES: Mapping[str, str] = {
+    "application/gzip": ".gz",
+    "application/jsonl": ".jsonl",
+    "application/pdf": ".pdf",
+    "application/toml": ".toml",
+    "application/x-npz": ".npz",
+    "image/png": ".png",
+    "image/svg+xml": ".svg",
+    "text/csv": ".csv",
+    "text/html": ".html",
+    "text/markdown": ".md",
+    "text/plain": ".txt",
+}
+
+
+class Fault(NamedTuple):
+    """One thing wrong with a bundle."""
+
+    code: str
+    """Stable machine word, such as `evidence.digest`."""
+    message: str
+    """One sentence that names the file."""
+
+
+def suffix_of(media_type: str) -> str:
+    """Return the suffix under which evidence of a media type is kept; empty for a type that has none here."""
+    if media_type == "application/json" or media_type.endswith("+json"):
+        return ".json"
+    return _SUFFIXES.get(media_type, "")
+
+
+def evidence_leaf(piece: Evidence) -> bytes:
+    """Return what the tree holds of one piece: rfc8785([sha256, size, media_type, confidentiality, name])."""
+    return canonical_json([piece.sha256, piece.size, piece.media_type, str(piece.confidentiality), piece.name])
+
+
+def evidence_root(evidence: Iterable[Evidence]) -> str:
+    """Return the RFC 6962 tree hash over the evidence in the order of its digests, 64 hexadecimal digits."""
+    leaves = [evidence_leaf(piece) for piece in sorted(evidence, key=lambda piece: piece.sha256)]
+    return merkle.root(leaves).hex()
+
+
+def may_be_withheld(piece: Evidence) -> bool:
+    """Tell whether the signed confidentiality of a piece allows its file to be absent."""
+    return piece.confidentiality.at_least(Confidentiality.CONFIDENTIAL)
+
+
+def withheld(bundle: Path, evidence: Iterable[Evidence]) -> tuple[Evidence, ...]:
+    """Return the pieces that may be absent and are."""
+    folder = bundle / FOLDER
+    return tuple(p for p in evidence if may_be_withheld(p) and kind_of(folder / p.path) == "missing")
+
+
+def evidence_faults(bundle: Path, evidence: Sequence[Evidence], root: str, *, deny_withheld: bool) -> Iterator[Fault]:
+    """Yield what is wrong with the evidence of a bundle, in the order of the specification's step 16.
+
+    Lazily: who wants the first fault alone does not hash the rest.
+
+    Raises:
+        OSError: a file or a folder cannot be read.
+    """
+    folder = bundle / FOLDER
+    kinds = {".": kind_of(folder)}
+    if kinds["."] not in ("folder", "missing"):
+        yield _misplaced(FOLDER, kinds["."])
+        return
+    kinds |= _listing(folder)
+    for piece in evidence:
+        yield from _piece_faults(folder, piece, kinds)
+    yield from _unlisted(bundle, evidence, kinds)
+    if deny_withheld:
+        for piece in withheld(bundle, evidence):
+            yield Fault("evidence.withheld", f"{piece.path} ({piece.name}) is withheld; the trust file denies that")
+    if evidence_root(evidence) != root:
+        yield Fault("evidence.root", "the evidence list does not hash to the report's evidence root")
+
+
+def _listing(folder: Path) -> dict[str, str]:
+    """Return the entries of `evidence/` and theirs, by kind; what lies deeper can only be unlisted."""
+    kinds: dict[str, str] = {}
+    if kind_of(folder) == "folder":
+        for entry in folder.iterdir():
+            kinds[entry.name] = kind_of(entry)
+            if kinds[entry.name] == "folder":
+                kinds.update((f"{entry.name}/{inner.name}", kind_of(inner)) for inner in entry.iterdir())
+    return kinds
+
+
+def _piece_faults(folder: Path, piece: Evidence, kinds: Mapping[str, str]) -> Iterator[Fault]:
+    for place, wanted in ((".", "folder"), (piece.path.partition("/")[0], "folder"), (piece.path, "file")):
+        found = kinds.get(place, "missing")
+        if found == "missing" and may_be_withheld(piece):
+            return
+        if found == "missing":
+            yield Fault("evidence.missing", f"{piece.path} ({piece.name}) is missing and may not be withheld")
+            return
+        if found != wanted:
+            yield _misplaced(f"{FOLDER}/{place}", found)
+            return
+    yield from _content_faults(folder / piece.path, piece)
+
+
+def _misplaced(place: str, kind: str) -> Fault:
+    if kind == "symlink":
+        return Fault("evidence.symlink", f"{place} is a symbolic link")
+    return Fault("evidence.not_file", f"{place} is {KIND_WORDS[kind]}")
+
+
+def _content_faults(path: Path, piece: Evidence) -> Iterator[Fault]:
+    try:
+        file = open_regular(path)
+    except BundleError as error:  # exchanged between the listing and the reading
+        yield Fault("evidence.not_file", error.message)
+        return
+    with file:
+        size = os.fstat(file.fileno()).st_size
+        if size != piece.size:
+            yield Fault("evidence.size", f"{piece.path} ({piece.name}) has {size} bytes, not {piece.size}")
+            return
+        digest, buffer = hashlib.sha256(), memoryview(bytearray(min(PIECE, size + 1)))
+        while read := file.readinto(buffer):
+            digest.update(buffer[:read])
+    if digest.hexdigest() != piece.sha256:
+        yield Fault("evidence.digest", f"{piece.path} ({piece.name}) has other content than was signed")
+
+
+def _unlisted(bundle: Path, evidence: Iterable[Evidence], kinds: Mapping[str, str]) -> Iterator[Fault]:
+    """Yield what nobody signed: in `evidence/`, and beside the three places that a bundle has."""
+    listed = {piece.path for piece in evidence}
+    expected = listed | {path.partition("/")[0] for path in listed} | {"."}
+    for place in sorted(kinds.keys() - expected):
+        yield Fault("evidence.unlisted", f"{place!r} in {FOLDER}/ is not listed in the report")
+    for name in sorted({entry.name for entry in bundle.iterdir()} - _LAYOUT):
+        yield Fault("evidence.unlisted", f"{name!r} is no part of a bundle; only {RENDERINGS}/ may hold unsigned files")
