@@ -32,9 +32,10 @@ def gdp_epsilon(mu: float, delta: float) -> float:
     target = _log_of(delta)
     if _log_delta(0.0, mu) <= target:
         return 0.0
-    # Phi(-t) <= exp(-t^2 / 2) / 2, so that at this epsilon the first term alone is below delta
-    highest = mu * mu / 2 + mu * math.sqrt(-2 * target)
-    return float(brentq(lambda epsilon: _log_delta(epsilon, mu) - target, 0.0, highest, xtol=1e-13, rtol=1e-14))
+    # solved for the cut t = epsilon/mu - mu/2 of the best test; Phi(-t) <= exp(-t^2 / 2) / 2 bounds it above
+    lowest, highest = max(-mu / 2, -40.0), math.sqrt(-2 * target)  # at -40 delta is 1 to the last bit
+    cut = float(brentq(lambda t: _log_delta_at(t, mu) - target, lowest, highest, xtol=1e-14, rtol=1e-14))
+    return max(0.0, mu * (cut + mu / 2))
 
 
 def gdp_mu(epsilon: float, delta: float) -> float:
@@ -75,14 +76,20 @@ def one_step_epsilon(noise_multiplier: float, sampling_rate: float, delta: float
 
 
 def _log_delta(epsilon: float, mu: float) -> float:
-    from scipy.special import log_ndtr
-
     if not (0 <= epsilon < math.inf and 0 <= mu < math.inf):
         raise ValueError(f"epsilon and mu are finite and not negative, got {epsilon} and {mu}")
-    if mu == 0:
-        return -math.inf
-    first = float(log_ndtr(-epsilon / mu + mu / 2))
-    second = epsilon + float(log_ndtr(-epsilon / mu - mu / 2))
+    return _log_delta_at(epsilon / mu - mu / 2, mu) if mu > 0 else -math.inf
+
+
+def _log_delta_at(cut: float, mu: float) -> float:
+    """Return log delta for epsilon = mu cut + mu^2 / 2, without forming an e^epsilon or a square of mu.
+
+    e^epsilon Phi(-cut - mu) = exp(-cut^2 / 2) erfcx((cut + mu) / sqrt 2) / 2.
+    """
+    from scipy.special import erfcx, log_ndtr
+
+    first = float(log_ndtr(-cut))
+    second = -cut * cut / 2 + math.log(float(erfcx((cut + mu) / math.sqrt(2))) / 2)
     if second >= first:  # they agree to the last bit: delta lies below what doubles can tell
         return -math.inf
     return first + math.log(-math.expm1(second - first))
