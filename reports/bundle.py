@@ -14,7 +14,7 @@ from typing import Self
 
 from reports.dsse import PAYLOAD_TYPE, Envelope, Signature, parse_envelope
 from reports.errors import BundleError, ReportError
-from reports.evidence import ENVELOPE, FOLDER, RENDERINGS, suffix_of
+from reports.evidence import ENVELOPE, FOLDER, RENDERINGS, may_be_withheld, suffix_of
 from reports.keys import PrivateKey
 from reports.model import Confidentiality, Evidence, Report, evidence_path
 from reports.regular import open_regular
@@ -176,6 +176,13 @@ class BundleWriter:
             piece = known.model_copy(update={"confidentiality": guarded})
         self._evidence[sha256] = piece
         return piece
+
+    def content(self, sha256: str) -> bytes | None:
+        """Return the bytes of a piece that renderings may show; None above `internal`: withholding must withhold."""
+        piece = self._evidence.get(sha256)
+        if piece is None or may_be_withheld(piece):
+            return None
+        return (self._partial / FOLDER / piece.path).read_bytes()
 
     def finish(
         self, statement_body: bytes, signatures: Iterable[Signature] = (), renderings: Mapping[str, bytes] | None = None
