@@ -5,7 +5,8 @@
         ├── ModelError                 a model cannot be built or loaded
         │   ├── LayersError            an entry of a layer list is wrong
         │   └── ModelMismatch          tensors do not fit the model
-        └── FederationFileError        federation.toml or a file it names cannot be used
+        ├── FederationFileError        federation.toml or a file it names cannot be used
+        └── TrainingDiverged           a loss is no longer finite (exit 3)
 
 Each carries a machine code, one sentence for people and, in `hint`, the mend.
 """
@@ -31,3 +32,9 @@ class ModelMismatch(ModelError):  # noqa: N818 - the contract's name: it tells w
 
 class FederationFileError(UnlearningError):
     """`federation.toml`, or a file it names, cannot be used as it stands."""
+
+
+class TrainingDiverged(UnlearningError):  # noqa: N818 - it says what happened
+    """A loss is no longer finite; the message names round and client, the hint the parameter to lower."""
+
+    exit_code = 3

@@ -10,7 +10,8 @@ import itertools
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +30,7 @@ __all__ = [
     "build_layers",
     "cnn",
     "describe_layers",
+    "drawing_from",
     "initialise",
     "layer_list",
     "load_model",
@@ -93,15 +95,21 @@ def cnn(input_shape: Sequence[int], classes: int) -> nn.Sequential:
     return build_layers(layer_list("cnn", input_shape, classes))
 
 
-def initialise(module: nn.Module, generator: torch.Generator) -> nn.Module:
-    """Reset `module` in place to torch's usual initial weights, drawn from `generator` alone, and return it.
+@contextmanager
+def drawing_from(generator: torch.Generator) -> Iterator[None]:
+    """Let what draws from torch's global stream draw from `generator` for a while; the stream is put back as it was.
 
-    The layers' own `reset_parameters` draw from torch's global stream; here that stream is seeded by `generator` for
-    the length of the call and put back as it was.
+    torch's layers initialise themselves from that stream and take no generator.
     """
     seed = int(torch.randint(2**62, (), generator=generator))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        yield
+
+
+def initialise(module: nn.Module, generator: torch.Generator) -> nn.Module:
+    """Reset `module` in place to its layers' usual initial weights, drawn from `generator` alone, and return it."""
+    with drawing_from(generator):
         for layer in module.modules():
             reset = getattr(layer, "reset_parameters", None)
             if callable(reset):

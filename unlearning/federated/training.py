@@ -1,0 +1,286 @@
+"""Federated training, simulated: clients take local steps from the global model, the server averages what they send.
+
+    initial state ─▶ round 1 ─▶ … ─▶ round R        one round: participants ─▶ local updates ─▶ (clip, noise) ─▶ mean
+
+Every random number comes from a generator of its own purpose ("round/3/client/4/batches"), derived from one seed:
+leaving a client out changes no other client's batches, and torch's global stream is never touched.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from unlearning.errors import TrainingDiverged, UnlearningError
+from unlearning.federated.data import ClientData, SimulatedFederation
+from unlearning.federated.privacy import Tensors, clipped, noised, norm
+from unlearning.federated.recipe import ClientPrivacy, TrainingRecipe
+
+__all__ = [
+    "ClientPrivacy",
+    "Generators",
+    "LocalUpdate",
+    "RoundRecord",
+    "State",
+    "TrainingRecipe",
+    "Work",
+    "clipped",
+    "federated_round",
+    "initial_state",
+    "local_update",
+    "norm",
+    "seeded",
+    "train",
+]
+
+Generators = Callable[[str], torch.Generator]
+"""Returns the generator of one purpose, always the same one."""
+
+
+def seeded(seed: int) -> Generators:
+    """Return generators derived from `seed` by purpose: sha256 of "seed/purpose"."""
+
+    def generator(purpose: str) -> torch.Generator:
+        digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
+        return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+    return generator
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a training cost, counted in a way that no machine changes."""
+
+    example_gradients: int = 0
+    """Gradients of single examples."""
+    teacher_forwards: int = 0
+    """Forward passes of single examples through a frozen teacher."""
+
+    def __add__(self, other: "Work") -> "Work":
+        return Work(
+            self.example_gradients + other.example_gradients,
+            self.teacher_forwards + other.teacher_forwards,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """A federation between two rounds."""
+
+    parameters: Tensors
+    """The global model: its state dict."""
+    rounds: int = 0
+    """Rounds behind it."""
+    velocity: Tensors | None = None
+    """The server's momentum, where it has any."""
+    work: Work = field(default_factory=Work)
+    """What it cost so far."""
+
+
+@dataclass(frozen=True, eq=False)
+class LocalUpdate:
+    """What one client's training gave."""
+
+    delta: Tensors
+    """Parameters after minus before."""
+    loss: float
+    """Mean loss over the steps' batches, in nats."""
+    work: Work
+    """What it cost."""
+
+
+@dataclass(frozen=True, eq=False)
+class RoundRecord:
+    """Everything that happened in a round; what of it a server would see is for the reader to choose."""
+
+    round: int
+    """Counted from 1."""
+    before: Tensors
+    """The global model the clients started from."""
+    after: Tensors
+    """The global model the round ended with."""
+    participants: tuple[int, ...]
+    """The clients, in the order of `deltas`."""
+    deltas: tuple[Tensors, ...]
+    """Each client's update, after clipping and before noise."""
+    weights: tuple[float, ...]
+    """Each client's weight in the mean; they sum to 1."""
+    mean: Tensors
+    """The weighted mean that the server works with, noise included."""
+    noise_standard_deviation: float
+    """Of the noise on the *sum* of the updates, a coordinate; 0 without privacy."""
+    losses: tuple[float, ...]
+    """Each client's loss, in nats."""
+
+
+def initial_state(federation: SimulatedFederation, generator: Generators) -> State:
+    """Return the untrained global model."""
+    module = federation.build_model(generator("initialisation"))
+    return State({name: tensor.detach().clone() for name, tensor in module.state_dict().items()})
+
+
+def train(
+    federation: SimulatedFederation,
+    *,
+    exclude: Collection[int] = (),
+    seed: int | None = None,
+    recorder: Callable[[RoundRecord], None] | None = None,
+    generator: Generators | None = None,
+) -> State:
+    """Return the federation after all rounds of its recipe.
+
+    Args:
+        federation: Data, recipe and model.
+        exclude: Clients that take no part.
+        seed: Of all randomness; the recipe's where None.
+        recorder: Told of every round.
+        generator: Where the caller derives the generators; from `seed` where None.
+
+    Raises:
+        UnlearningError: No client with examples is left, or the model cannot be trained privately.
+        TrainingDiverged: A loss is not finite.
+    """
+    generator = generator or seeded(federation.recipe.seed if seed is None else seed)
+    state = initial_state(federation, generator)
+    for _ in range(federation.recipe.rounds):
+        state = federated_round(federation, state, generator, exclude=exclude, recorder=recorder)
+    return state
+
+
+def federated_round(
+    federation: SimulatedFederation,
+    state: State,
+    generator: Generators,
+    *,
+    exclude: Collection[int] = (),
+    recorder: Callable[[RoundRecord], None] | None = None,
+) -> State:
+    """Return the federation after one more round; arguments and errors as in `train`."""
+    recipe, number = federation.recipe, state.rounds + 1
+    chosen = _participants(federation, number, generator, exclude)
+    module = federation.build_model(generator("initialisation"))
+    updates = [
+        local_update(
+            module, state.parameters, federation.data.clients[client], recipe,
+            generator(f"round/{number}/client/{client}/batches"), place=f"round {number}, client {client}",
+        )
+        for client in chosen
+    ]  # fmt: skip
+    deltas, weights = _contributions(module, recipe.privacy, federation, chosen, updates)
+    mean = {name: _weighted([d[name] for d in deltas], weights) for name in state.parameters}
+    noise = 0.0
+    if recipe.privacy is not None:
+        noise = recipe.privacy.noise_multiplier * recipe.privacy.clipping_norm
+        who = [f"client/{c}/" for c in chosen] if recipe.privacy.noise_added_by == "clients" else [""]
+        mean = noised(mean, noise / len(chosen), [generator(f"round/{number}/{one}noise") for one in who])
+    velocity = mean
+    if state.velocity is not None:
+        velocity = {name: step + recipe.server_momentum * state.velocity[name] for name, step in mean.items()}
+    after = {name: _moved(tensor, velocity[name]) for name, tensor in state.parameters.items()}
+    if recorder is not None:
+        losses = tuple(update.loss for update in updates)
+        recorder(RoundRecord(number, state.parameters, after, chosen, deltas, weights, mean, noise, losses))
+    work = sum((update.work for update in updates), state.work)
+    return State(after, number, velocity if recipe.server_momentum else None, work)
+
+
+def local_update(
+    module: nn.Module,
+    parameters: Tensors,
+    data: ClientData,
+    recipe: TrainingRecipe,
+    generator: torch.Generator,
+    *,
+    place: str = "local training",
+) -> LocalUpdate:
+    """Return what a client's gradient steps make of the global model.
+
+    Args:
+        module: The architecture; its weights are overwritten.
+        parameters: The global model's state dict.
+        data: The client's examples, at least one.
+        recipe: Epochs, steps, batch size, learning rate and momentum.
+        generator: Source of the order of the examples.
+        place: What to call this training in an error.
+
+    Raises:
+        TrainingDiverged: A loss is not finite.
+    """
+    module.load_state_dict(dict(parameters))
+    module.train()
+    optimiser = torch.optim.SGD(module.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum)
+    losses, examples = [], 0
+    for batch in _batches(len(data), recipe, generator):
+        optimiser.zero_grad()
+        loss = cross_entropy(module(data.x[batch]), data.y[batch])
+        if not math.isfinite(loss.item()):
+            mend = f"Lower learning_rate (it is {recipe.learning_rate:g})."
+            raise TrainingDiverged("training.diverged", f"{place}: the loss is no longer finite", mend)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        optimiser.step()
+        losses.append(loss.item())
+        examples += len(batch)
+    delta = {name: after.detach() - parameters[name] for name, after in module.state_dict().items()}
+    return LocalUpdate(delta, math.fsum(losses) / len(losses), Work(examples))
+
+
+def _participants(
+    federation: SimulatedFederation, number: int, generator: Generators, exclude: Collection[int]
+) -> tuple[int, ...]:
+    """Return the clients of a round, in order: of those that hold examples and are not excluded."""
+    present = [c for c, data in enumerate(federation.data.clients) if len(data) and c not in exclude]
+    if not present:
+        raise UnlearningError("training.nobody", "no client with examples is left", "Leave fewer clients out.")
+    wanted = federation.recipe.clients_per_round
+    if not 0 < wanted < len(present):
+        return tuple(present)
+    order = torch.randperm(len(present), generator=generator(f"round/{number}/participants"))
+    return tuple(sorted(present[int(i)] for i in order[:wanted]))
+
+
+def _batches(examples: int, recipe: TrainingRecipe, generator: torch.Generator) -> list[Tensor]:
+    """Return the indices of every step's batch: a new order each epoch, at most `local_steps` batches."""
+    orders = (torch.randperm(examples, generator=generator) for _ in range(recipe.local_epochs))
+    starts = range(0, examples, recipe.batch_size)
+    return [order[start : start + recipe.batch_size] for order in orders for start in starts][: recipe.local_steps]
+
+
+def _contributions(
+    module: nn.Module,
+    privacy: ClientPrivacy | None,
+    federation: SimulatedFederation,
+    chosen: tuple[int, ...],
+    updates: list[LocalUpdate],
+) -> tuple[tuple[Tensors, ...], tuple[float, ...]]:
+    """Return what the clients contribute, and with which weights.
+
+    Weights follow the number of examples; under privacy they are equal, since a count would be a second disclosure and
+    a weight would stretch the clipping norm.
+    """
+    if privacy is None:
+        counts = [len(federation.data.clients[client]) for client in chosen]
+        total = sum(counts)
+        return tuple(update.delta for update in updates), tuple(count / total for count in counts)
+    if next(module.buffers(), None) is not None:
+        told = "a model with running statistics cannot be trained with privacy: its buffers are not gradients"
+        raise UnlearningError("training.buffers", told, "Replace BatchNorm by GroupNorm.")
+    deltas = tuple(clipped(update.delta, privacy.clipping_norm) for update in updates)
+    return deltas, (1 / len(chosen),) * len(chosen)
+
+
+def _weighted(tensors: list[Tensor], weights: tuple[float, ...]) -> Tensor:
+    """Return the weighted mean; of counters (integers), where a mean means nothing, the largest."""
+    stacked = torch.stack(tensors)
+    if not stacked.is_floating_point():
+        return stacked.amax(0)
+    factors = torch.tensor(weights, dtype=stacked.dtype).reshape(-1, *[1] * tensors[0].dim())
+    return (stacked * factors).sum(0)
+
+
+def _moved(tensor: Tensor, step: Tensor) -> Tensor:
+    """Return a tensor of the global model after the server's step."""
+    return (tensor + step).to(tensor.dtype)
