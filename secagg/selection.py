@@ -18,7 +18,6 @@ from typing import NamedTuple
 from secagg.failures import MALICIOUS, Cohort
 from secagg.probability import bits, log_at_least
 
-LOG_2 = math.log(2)
 PUBLISHED_LOAD = 0.9
 """The published rule refuses corrupt and drop-out fractions that add up to more."""
 
@@ -74,8 +73,7 @@ def guarded_threshold(cohort: Cohort, degree: int, sigma: float, eta: float) -> 
     if k == n - 1:
         lowest, highest = lowest_on_complete(cohort), n - cohort.dropped - 1
         return (lowest + highest + 1) // 2 if lowest <= highest else None
-    guarded = cohort.one_more_corrupt()
-    t = first_true(range(2, k + 1), lambda t: guarded.sigma_bits(k, t) >= sigma)
+    t = _first_private(cohort.one_more_corrupt(), k, range(2, k + 1), sigma)
     return t if t <= k and cohort.eta_bits(k, t) >= eta else None
 
 
@@ -95,6 +93,10 @@ def guarded_choice(cohort: Cohort, sigma: float, eta: float, complete_below: int
     return None if t is None else Choice(n - 1, t)
 
 
+def _first_private(cohort: Cohort, degree: int, thresholds: range, sigma: float) -> int:
+    return first_true(thresholds, lambda t: cohort.sigma_bits(degree, t) >= sigma)
+
+
 def _smallest_sparse(cohort: Cohort, sigma: float, eta: float) -> Choice | None:
     n, guarded = cohort.clients, cohort.one_more_corrupt()
 
@@ -104,10 +106,9 @@ def _smallest_sparse(cohort: Cohort, sigma: float, eta: float) -> Choice | None:
     def highest(k: int) -> int:
         return first_true(range(1, k + 1), lambda t: cohort.eta_bits(k, t) < eta) - 1
 
-    sparse = range(2, n - 1, 2)
-    connected = first_true(sparse, lambda k: bits(guarded.log_disconnected(k)) >= sigma)
+    connected = first_true(range(2, n - 1, 2), lambda k: bits(guarded.log_disconnected(k)) >= sigma)
     for k, thresholds in viable(range(connected, n - 1, 2), lowest, highest, cohort.server_trust):
-        t = first_true(thresholds, lambda t, k=k: guarded.sigma_bits(k, t) >= sigma)  # type: ignore[misc]
+        t = _first_private(guarded, k, thresholds, sigma)
         if t in thresholds:
             return Choice(k, t)
     return None
@@ -126,11 +127,9 @@ def published_choice(
         return None
     cohort = Cohort.of_fractions(clients, corrupt_fraction, dropout_fraction, server_trust, min_corrupt=0)
     n, C, D = clients, cohort.corrupt, cohort.dropped
-    log_cut, log_exposed, log_stuck = (
-        -(sigma + 1) * LOG_2,
-        -(sigma + 1) * LOG_2 - math.log(n),
-        -eta * LOG_2 - math.log(n),
-    )
+    log_disconnected = -(sigma + 1) * math.log(2)  # privacy is split evenly between its two failures
+    log_exposed = log_disconnected - math.log(n)
+    log_stuck = -eta * math.log(2) - math.log(n)
 
     def lowest(k: int) -> int:
         t = first_true(range(1, k + 1), lambda t: log_at_least(n, C, k, t) <= log_exposed)
@@ -139,10 +138,12 @@ def published_choice(
     def highest(k: int) -> int:
         return first_true(range(1, k + 1), lambda t: log_at_least(n, D, k, k - t + 1) > log_stuck) - 1
 
-    connected = first_true(range(2, n - 1, 2), lambda k: cohort.log_disconnected(k) < log_cut)
-    for k, thresholds in viable(range(connected, n - 1, 2), lowest, highest, server_trust):
-        return Choice(k, max(2, thresholds.start))
-    return None
+    connected = first_true(range(2, n - 1, 2), lambda k: cohort.log_disconnected(k) < log_disconnected)
+    found = next(viable(range(connected, n - 1, 2), lowest, highest, server_trust), None)
+    if found is None:
+        return None
+    degree, thresholds = found
+    return Choice(degree, max(2, thresholds.start))
 
 
 def published_refuses(corrupt_fraction: float, dropout_fraction: float, server_trust: str) -> bool:
