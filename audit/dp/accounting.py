@@ -9,12 +9,13 @@ ceil(steps * sampling_rate) sums.
 import math
 import warnings
 from dataclasses import dataclass
+from typing import Literal
 
 from audit.dp.gaussian import gdp_epsilon, one_step_epsilon
 from reports.model import DifferentialPrivacy, Federation
 
 EPSILON_ERROR = 0.01
-"""Half the width that numerical error may give to the accounted epsilon."""
+"""Half the width that numerical error may give to the accounted epsilon, times epsilon where that is below 1."""
 LARGEST_GRID = 1 << 21
 """Points of the accountant's grid; beyond, the error grows instead of the memory."""
 _LARGEST_EPSILON = 500.0
@@ -43,6 +44,17 @@ class Recomputed:
         """Whether a formula gives the figure, so that it has no interval."""
         return self.lower == self.upper
 
+    @property
+    def claimable(self) -> float:
+        """The least epsilon of three digits that may be claimed: `upper`, rounded up."""
+        if self.upper == 0:
+            return 0.0
+        step = 10.0 ** (math.floor(math.log10(self.upper)) - 2)
+        digits = math.ceil(self.upper / step)
+        while float(f"{digits * step:.3g}") < self.upper:  # the division may round 1000.0000001 down to 1000
+            digits += 1
+        return float(f"{digits * step:.3g}")
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -50,6 +62,8 @@ class Fault:
 
     parameter: str
     """Path into system.toml."""
+    direction: Literal["raise", "lower", "set"]
+    """What would mend it."""
     text: str
     """A sentence."""
 
@@ -117,16 +131,16 @@ def consistency_faults(
     here = "federation.differential_privacy"
     if privacy_unit == "client" and declaration.unit == "example":
         text = "The claim protects clients, the mechanism hides single examples; a client holds many."
-        faults.append(Fault(f"{here}.unit", text))
+        faults.append(Fault(f"{here}.unit", "set", text))
     if declaration.unit == "client" and federation is not None:
         faults.extend(_participation_faults(declaration, federation))
     units = {"client": federation.clients if federation else None, "example": examples}.get(declaration.unit or "")
     if units and delta is not None and delta >= 1 / units:
         text = f"Delta {delta:g} is no smaller than one in {units} units, so giving one of them away would satisfy it."
-        faults.append(Fault(f"{here}.delta", text))
+        faults.append(Fault(f"{here}.delta", "lower", text))
     if declaration.sampling == "full" and declaration.sampling_rate is not None and declaration.sampling_rate < 1:
         text = f"Sampling is full, but the sampling rate is {declaration.sampling_rate:g}."
-        faults.append(Fault(f"{here}.sampling_rate", text))
+        faults.append(Fault(f"{here}.sampling_rate", "raise", text))
     return tuple(faults)
 
 
@@ -135,10 +149,10 @@ def _participation_faults(declaration: DifferentialPrivacy, federation: Federati
     declared, real = declaration.sampling_rate, _participation(federation)
     if declared is not None and real is not None and declared < real * (1 - 1e-6):
         text = f"The sampling rate {declared:g} is below the {real:g} of the clients that a round takes."
-        faults.append(Fault(f"{here}.sampling_rate", text))
+        faults.append(Fault(f"{here}.sampling_rate", "raise", text))
     if declaration.steps is not None and federation.rounds is not None and declaration.steps < federation.rounds:
         text = f"{declaration.steps} noised sums are accounted for, but there are {federation.rounds} rounds."
-        faults.append(Fault(f"{here}.steps", text))
+        faults.append(Fault(f"{here}.steps", "raise", text))
     return faults
 
 
@@ -152,7 +166,9 @@ def _participation(federation: Federation) -> float | None:
 def _poisson(noise: float, rate: float, steps: int, delta: float) -> Recomputed:
     rdp = _rdp(noise, rate, steps, delta)
     gdp = _central_limit(noise, rate, steps, delta)
-    bounds = _prv(noise, rate, steps, delta) if rdp < _LARGEST_EPSILON else None
+    bounds = _prv(noise, rate, steps, delta, EPSILON_ERROR) if rdp < _LARGEST_EPSILON else None
+    if bounds is not None and 0 < bounds[1] < 1:  # a hundredth of a small epsilon is less than a hundredth
+        bounds = _prv(noise, rate, steps, delta, EPSILON_ERROR * bounds[1]) or bounds
     if bounds is None:  # weak by design: a mechanism that far from privacy needs no second digit
         lower = min(one_step_epsilon(noise, rate, delta), rdp)
         return Recomputed(lower, rdp, rdp, rdp, gdp, "Rényi bound; below it the exact epsilon of one step")
@@ -161,8 +177,10 @@ def _poisson(noise: float, rate: float, steps: int, delta: float) -> Recomputed:
     return Recomputed(lower, estimate, upper, rdp, gdp, method)
 
 
-def _prv(noise: float, rate: float, steps: int, delta: float) -> tuple[float, float, float, float] | None:
-    """Return lower, estimate, upper and the error allowed; None where the accountant has no finite answer."""
+def _prv(
+    noise: float, rate: float, steps: int, delta: float, allowed: float
+) -> tuple[float, float, float, float] | None:
+    """Return lower, estimate, upper and the error that the grid allows; None where there is no finite answer."""
     from opacus.accountants.analysis.prv import (
         Domain,
         PoissonSubsampledGaussianPRV,
@@ -178,8 +196,8 @@ def _prv(noise: float, rate: float, steps: int, delta: float) -> tuple[float, fl
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # quadrature and overflow: what is not finite is told below
         try:
-            reach = float(compute_safe_domain_size([variable], [steps], EPSILON_ERROR, delta_error))
-            error = max(EPSILON_ERROR, 2 * reach / LARGEST_GRID * scale)
+            reach = float(compute_safe_domain_size([variable], [steps], allowed, delta_error))
+            error = max(allowed, 2 * reach / LARGEST_GRID * scale)
             domain = Domain.create_aligned(-reach, reach, error / scale)
             truncated = TruncatedPrivacyRandomVariable(variable, domain.t_min, domain.t_max)
             composed = compose_heterogeneous([discretize(truncated, domain)], [steps])

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from audit.dp.accounting import completed, consistency_faults, lacking, recompute
+from audit.dp.accounting import Recomputed, completed, consistency_faults, lacking, recompute
 from audit.dp.gaussian import gdp_epsilon, one_step_epsilon
 from reports.model import DifferentialPrivacy, Federation
 
@@ -97,8 +99,14 @@ def test_more_noise_fewer_steps_and_larger_delta_never_cost_more() -> None:
     base = recompute(mechanism())
     for better in ({"noise_multiplier": 2.0}, {"steps": 8}, {"delta": 5e-2}, {"sampling_rate": 0.25}):
         assert recompute(mechanism(**better)).estimate < base.estimate
-    for figures in (base, recompute(mechanism(noise_multiplier=50.0, sampling_rate=0.01))):
-        assert 0 <= figures.lower <= figures.estimate <= figures.upper <= figures.rdp + 0.02
+    assert 0 < base.lower < base.estimate < base.upper < base.rdp
+
+
+@pytest.mark.parametrize(("z", "q"), [(50.0, 0.5), (4.0, 0.05)])
+def test_a_small_epsilon_is_known_to_one_percent_of_itself(z: float, q: float) -> None:
+    found = recompute(mechanism(noise_multiplier=z, sampling_rate=q, steps=1, delta=1e-4))
+    assert found.lower <= one_step_epsilon(z, q, 1e-4) <= found.upper
+    assert 0 < found.upper - found.lower < 0.03 * found.estimate < 0.03
 
 
 def test_many_steps_keep_the_grid_small_and_widen_the_bounds() -> None:
@@ -164,3 +172,10 @@ def test_a_clients_participation_is_completed_by_the_federation_and_never_lowere
     assert (bold.sampling_rate, bold.steps) == (0.9, 99)
     by_example = mechanism(unit="example", sampling_rate=0.1)
     assert completed(by_example, federation()) == by_example
+
+
+@given(epsilon=st.floats(1e-9, 1e9))
+def test_what_may_be_claimed_has_three_digits_and_is_no_less(epsilon: float) -> None:
+    claimable = Recomputed(epsilon, epsilon, epsilon, epsilon, None, "").claimable
+    assert epsilon <= claimable <= epsilon * 1.011
+    assert float(f"{claimable:.3g}") == claimable
