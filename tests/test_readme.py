@@ -1,0 +1,94 @@
+"""Every command of the README is run, in order, and prints what the README says.
+
+A block marked `console` holds commands after `$ ` and what they print; `…` stands for whatever differs from run to run.
+Blocks of one section share a folder. The table of checks is the one that the checks themselves give.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from reports.check import discover
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+ELLIPSIS = "…"
+
+
+class Step(NamedTuple):
+    """One command and what it prints."""
+
+    command: str
+    expected: str
+
+
+def sections() -> dict[str, list[Step]]:
+    """Return the steps of each section that has any."""
+    found: dict[str, list[Step]] = {}
+    for section in re.split(r"^(?=## )", README, flags=re.MULTILINE):
+        title = section.splitlines()[0].strip("# ")
+        steps = [step for block in re.findall(r"```console\n(.*?)```", section, re.DOTALL) for step in parse(block)]
+        if steps:
+            found[title] = steps
+    return found
+
+
+def parse(block: str) -> Iterator[Step]:
+    """Yield the commands of one block; a command goes on over a backslash at the end of a line."""
+    for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        command, expected = re.match(r"((?:.*\\\n)*.*)\n?(.*)", part, re.DOTALL).groups()  # type: ignore[union-attr]
+        command, _, rest = part.partition("\n") if "\\\n" not in part else (command, "", expected)
+        yield Step(command, rest)
+
+
+def matches(expected: str, printed: str) -> bool:
+    """Tell whether a text is what was expected, `…` standing for anything."""
+    pattern = ".*?".join(re.escape(piece) for piece in expected.strip().split(ELLIPSIS))
+    return re.fullmatch(pattern, printed.strip(), re.DOTALL) is not None
+
+
+def test_the_comparison_can_fail() -> None:
+    assert matches("report … in b\n", "report 1234 in b")
+    assert not matches("report … in b", "report 1234 in c")
+    assert not matches("passed", "failed")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    return tmp_path
+
+
+@pytest.mark.parametrize("section", sections())
+def test_what_the_readme_shows_is_what_happens(section: str, folder: Path) -> None:
+    if "jq " in str(sections()[section]) and shutil.which("jq") is None:
+        pytest.skip("jq is not installed")
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "NO_COLOR": "1"}
+    for step in sections()[section]:
+        done = subprocess.run(
+            ["bash", "-c", step.command], cwd=folder, env=environment, capture_output=True, text=True, timeout=170
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        assert matches(step.expected, done.stdout), f"$ {step.command}\n{done.stdout}\n{done.stderr}"
+
+
+def test_the_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    named = set(re.findall(r"\bmake ([a-z-]+)", README))
+    assert {"demo", "test"} <= named
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in named)
+
+
+def test_the_table_of_checks_is_what_the_checks_say() -> None:
+    rows = [
+        f"| `{c.id}` | {c.title} | {', '.join(f'`{n}`' for n in c.needs) or '–'} | {c.strength} |" for c in discover()
+    ]
+    table = "\n".join(rows).replace("`|", "` \\|")
+    assert table in README, f"the table should read:\n{table}"
