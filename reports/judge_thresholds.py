@@ -12,6 +12,7 @@ from reports.model import Finding, Measurement
 from reports.nouns import Status, Strength
 from reports.policy import Policy, ThresholdRule
 from reports.verdict import Judgement, Outcome, called
+from reports.wording import number
 
 _DECIDED = (Status.PASS, Status.FAIL)
 
@@ -54,7 +55,7 @@ def judge_thresholds(findings: Mapping[str, Sequence[Finding]], policy: Policy) 
             )
         for one in found:
             outcome, code, advice = _against_limit(one, rule, policy.confidence)
-            yield _judgement(place, one, outcome, code, f"{_spoken(one)}: {advice}", held_to=rule)
+            yield _judgement(place, one, outcome, code, f"{_spoken(one, rule.limit)}: {advice}", held_to=rule)
 
 
 def _measured(rule: ThresholdRule, findings: Mapping[str, Sequence[Finding]]) -> Iterator[Measured]:
@@ -91,12 +92,12 @@ def _against_limit(measured: Measured, rule: ThresholdRule, confidence: float) -
     low, high = bounds(measurement)
     worse, better = (high, low) if rule.op == "<=" else (low, high)
     if _keeps(worse, rule.op, rule.limit):
-        return Outcome.OK, "ok", f"keeps {rule.op} {rule.limit:g}."
+        return Outcome.OK, "ok", f"keeps {rule.op} {number(rule.limit)}."
     if not _keeps(better, rule.op, rule.limit):
-        return Outcome.FAIL, "threshold.broken", f"breaks {rule.op} {rule.limit:g}."
+        return Outcome.FAIL, "threshold.broken", f"breaks {rule.op} {number(rule.limit)}."
     needed = trials_to_decide(measurement, rule.limit)
     advice = f"about {needed:,} trials would decide" if needed else "more trials would not decide, so near is the value"
-    return Outcome.INCOMPLETE, "threshold.undecided", f"the interval straddles {rule.limit:g}; {advice}."
+    return Outcome.INCOMPLETE, "threshold.undecided", f"the interval straddles {number(rule.limit)}; {advice}."
 
 
 def _keeps(end: float, op: Literal["<=", ">="], limit: float) -> bool:
@@ -157,12 +158,13 @@ def _steps(
         low, high = bounds(one.measurement)
         earlier = old.get(one.finding.fingerprint)
         if earlier is None:
-            message = f"{_spoken(one)}: is not in the baseline, so nothing was compared."
+            message = f"{_spoken(one, rule.limit)}: is not in the baseline, so nothing was compared."
             yield _judgement(place, one, Outcome.WARN, "regression.new", message)
             continue
         step = high - min(e.high for e in earlier) if rule.op == "<=" else max(e.low for e in earlier) - low
         worse = step > allowed
-        message = f"{_spoken(one)}: its worse end moved by {step:.3g}, allowed is {allowed:g}."
+        moved = f"its worse end moved by {step:.4g}, allowed is {allowed:g}"  # a step may be infinite: no `number`
+        message = f"{_spoken(one, rule.limit)}: {moved}."
         outcome, code = (Outcome.FAIL, "regression") if worse else (Outcome.OK, "ok")
         yield _judgement(place, one, outcome, code, message)
 
@@ -211,8 +213,9 @@ def _judgement(
     )
 
 
-def _spoken(measured: Measured) -> str:
+def _spoken(measured: Measured, limit: float) -> str:
+    """Name a measurement and its numbers, never rounded onto the limit."""
     finding, measurement = measured
     low, high = bounds(measurement)
-    ends = f" [{low:.4g}, {high:.4g}]" if measurement.interval is not None else ""
-    return f"{called(finding)} {measurement.name} = {measurement.value:.4g}{ends}"
+    ends = f" [{number(low, (limit,))}, {number(high, (limit,))}]" if measurement.interval is not None else ""
+    return f"{called(finding)} {measurement.name} = {number(measurement.value, (limit,))}{ends}"
