@@ -1,0 +1,214 @@
+"""Two federations for the tour, one careless and one careful: trained on real digits, written as systems' folders.
+
+Both are simulated (`unlearning.federated`). Planted records are public digits that stand in for a client's data in the
+rounds that are recorded; `reference` holds digits that nobody trained on.
+"""
+
+import functools
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from audit.digits import Digits, deal
+from audit.dp.accounting import recompute
+from audit.system_folder import SystemFolder, rendered
+from reports.model import DifferentialPrivacy
+from secagg.params import select_parameters
+from unlearning.federated.data import ClientData, FederatedData, SimulatedFederation
+from unlearning.federated.recipe import ClientPrivacy, TrainingRecipe
+from unlearning.federated.training import Generators, RoundRecord, State, federated_round, initial_state, seeded
+from unlearning.models import build_layers, layer_list
+
+SHAPE, CLASSES, HIDDEN = (64,), 10, 64
+LAYERS = layer_list("mlp", SHAPE, CLASSES, hidden=HIDDEN)
+TEST = 500
+"""Public digits that judge the model."""
+
+CARELESS = TrainingRecipe(rounds=160, batch_size=1, local_steps=1, learning_rate=0.2)
+CARELESS_CLIENTS, CARELESS_EXAMPLES = 10, 600
+CARELESS_RECORDED = (1, 2, 3, 4, 5, 6, 7, 8)
+
+PRIVACY = ClientPrivacy(clipping_norm=1.0, noise_multiplier=1.25, noise_added_by="clients")
+CAREFUL = TrainingRecipe(rounds=16, local_epochs=10, batch_size=24, learning_rate=0.5, privacy=PRIVACY)
+CAREFUL_CLIENTS, CAREFUL_EXAMPLES = 24, 576
+CAREFUL_REHEARSED = (1, 5, 9, 13)
+CORRUPT_FRACTION, DROPOUT_FRACTION, DELTA = 0.05, 0.1, 1e-2
+
+
+def write_careless(folder: Path, seed: int) -> Path:
+    """Train a federation whose server sees every client's update of one record, and write it as a system's folder.
+
+    Args:
+        folder: Must not exist; appears whole.
+        seed: Of everything that is drawn.
+
+    Returns:
+        The folder.
+
+    Raises:
+        audit.system_folder.FolderError: The folder exists.
+    """
+    generator = seeded(seed)
+    digits = deal(CARELESS_EXAMPLES, CARELESS_CLIENTS, len(CARELESS_RECORDED), generator)
+    federation = _federation(digits, CARELESS)
+    state = initial_state(federation, generator)
+    with SystemFolder(folder) as written:
+        for number in range(1, CARELESS.rounds + 1):
+            if number in CARELESS_RECORDED:
+                planted = digits.planted[CARELESS_RECORDED.index(number)]
+                state = _recorded_round(written, _holding(federation, planted), state, generator)
+            else:
+                state = federated_round(federation, state, generator)
+        known = _write_model(written, federation, state, digits) | {"recipe": CARELESS}
+        written.text("technical-documentation.md", rendered("careless.md", known))
+        return written.finish("careless.toml", known)
+
+
+def write_careful(folder: Path, seed: int) -> Path:
+    """Train a federation whose server sees noised sums alone, and write it as a system's folder.
+
+    In a rehearsal round each client trains on one planted record and on nothing of its own; what it would send is
+    recorded before its noise, and so is the sum that the server sees. Rehearsals do not change the model.
+
+    Args:
+        folder: Must not exist; appears whole.
+        seed: Of everything that is drawn.
+
+    Returns:
+        The folder.
+
+    Raises:
+        audit.system_folder.FolderError: The folder exists.
+    """
+    generator = seeded(seed)
+    digits = deal(CAREFUL_EXAMPLES, CAREFUL_CLIENTS, len(CAREFUL_REHEARSED), generator)
+    federation = _federation(digits, CAREFUL)
+    state = initial_state(federation, generator)
+    with SystemFolder(folder) as written:
+        for number in range(1, CAREFUL.rounds + 1):
+            if number in CAREFUL_REHEARSED:
+                planted = digits.planted[CAREFUL_REHEARSED.index(number)]
+                # noise of its own: the same in two sums, one of them of known records, could be taken off the other
+                _recorded_round(written, _rehearsal(federation, planted), state, _apart(generator))
+            state = federated_round(federation, state, generator)
+        known = _write_model(written, federation, state, digits) | {"recipe": CAREFUL} | _protection()
+        written.text("technical-documentation.md", rendered("careful.md", known))
+        return written.finish("careful.toml", known)
+
+
+def _federation(digits: Digits, recipe: TrainingRecipe) -> SimulatedFederation:
+    data = FederatedData(digits.clients, ClientData(digits.reference.x[:TEST], digits.reference.y[:TEST]))
+    return SimulatedFederation(data, recipe, functools.partial(build_layers, LAYERS))
+
+
+def _holding(federation: SimulatedFederation, clients: tuple[ClientData, ...]) -> SimulatedFederation:
+    """Return the federation with other data in its clients' hands."""
+    return replace(federation, data=replace(federation.data, clients=clients))
+
+
+def _rehearsal(federation: SimulatedFederation, planted: tuple[ClientData, ...]) -> SimulatedFederation:
+    """Return the federation as it rehearses: one step on one planted record for each client."""
+    single = federation.recipe.model_copy(update={"local_epochs": 1, "batch_size": 1})
+    return replace(_holding(federation, planted), recipe=single)
+
+
+def _apart(generator: Generators) -> Generators:
+    """Return generators that no round of the training draws from."""
+    return lambda purpose: generator(f"rehearsal/{purpose}")
+
+
+def _recorded_round(
+    folder: SystemFolder, federation: SimulatedFederation, state: State, generator: Generators
+) -> State:
+    """Return the state after a round on planted records, with the round written to `folder`."""
+    write = functools.partial(_write_round, folder, federation)
+    return federated_round(federation, state, generator, recorder=write)
+
+
+def _write_round(folder: SystemFolder, federation: SimulatedFederation, record: RoundRecord) -> None:
+    """Write the base, every client's update with its truth, and the mean that the server works with.
+
+    The sum names no truth of its own: it is that of the clients' updates, of which a reader can take away the corrupt.
+    """
+    place = f"updates/round-{record.round:02}"
+    origin: dict[str, object] = {
+        "round": record.round,
+        "base": folder.tensors(f"{place}/base.safetensors", record.before),
+        "batch_size": 1,
+        "local_steps": 1,
+        "learning_rate": federation.recipe.learning_rate,
+    }
+    for number, delta in zip(record.participants, record.deltas, strict=True):
+        client, planted = f"client-{number:02}", federation.data.clients[number]
+        truth = folder.records(f"{place}/{client}.npz", planted.x, planted.y)
+        folder.update(f"{place}/{client}.safetensors", delta, kind="delta", client=client, truth=truth, **origin)
+    summed: dict[str, object] = {"kind": "aggregate", "of": "delta", "clients": len(record.deltas)}
+    divided_by = float(len(record.deltas))  # what is written is the mean
+    folder.update(f"{place}/sum.safetensors", record.mean, **summed, divided_by=divided_by, **origin)
+
+
+def _write_model(
+    folder: SystemFolder, federation: SimulatedFederation, state: State, digits: Digits
+) -> dict[str, object]:
+    """Write model and data; return what the papers of both federations say of them."""
+    folder.tensors("model.safetensors", state.parameters)
+    folder.text("layers.json", json.dumps(LAYERS, indent=1) + "\n")
+    folder.records("test.npz", federation.data.test.x, federation.data.test.y)
+    folder.records("reference.npz", digits.reference.x, digits.reference.y)
+    right = _accuracy(federation, state.parameters)
+    return {
+        "accuracy": right,
+        "claimed_accuracy": math.floor(right * 100) / 100,
+        "clients": len(digits.clients),
+        "examples": len(digits.clients[0]),
+        "test": TEST,
+        "input_shape": list(SHAPE),
+        "hidden": HIDDEN,
+        "classes": CLASSES,
+    }
+
+
+def _protection() -> dict[str, object]:
+    """Return what the careful federation's papers say of its protection, every figure recomputed."""
+    declared = DifferentialPrivacy(
+        unit="client",
+        clipping_norm=PRIVACY.clipping_norm,
+        noise_multiplier=PRIVACY.noise_multiplier,
+        sampling="full",
+        noise_added_by=PRIVACY.noise_added_by,
+        steps=CAREFUL.rounds,
+        delta=DELTA,
+        accountant="gaussian",
+    )
+    corrupt = max(1, math.floor(CORRUPT_FRACTION * CAREFUL_CLIENTS))
+    honest_share = math.sqrt(1 - corrupt / CAREFUL_CLIENTS)
+    less_noise = declared.model_copy(update={"noise_multiplier": PRIVACY.noise_multiplier * honest_share})
+    return {
+        "secure": select_parameters(CAREFUL_CLIENTS, CORRUPT_FRACTION, DROPOUT_FRACTION),
+        "corrupt_fraction": CORRUPT_FRACTION,
+        "dropout_fraction": DROPOUT_FRACTION,
+        "privacy": declared,
+        "noise_share": PRIVACY.noise_multiplier * PRIVACY.clipping_norm / math.sqrt(CAREFUL_CLIENTS),
+        "epsilon": _rounded_up(recompute(declared).upper),
+        "corrupt": corrupt,
+        "epsilon_corrupt": _rounded_up(recompute(less_noise).upper),
+        "rehearsals": CAREFUL_REHEARSED,
+    }
+
+
+def _rounded_up(epsilon: float) -> float:
+    return math.ceil(epsilon * 100) / 100
+
+
+def _accuracy(federation: SimulatedFederation, parameters: Mapping[str, Tensor]) -> float:
+    """Return the share of right answers on the test digits."""
+    module = federation.build_model(torch.Generator())
+    module.load_state_dict(dict(parameters))
+    with torch.no_grad():
+        answers = module.eval()(federation.data.test.x).argmax(1)
+    return float((answers == federation.data.test.y).double().mean())

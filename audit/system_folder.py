@@ -1,0 +1,101 @@
+"""A system's folder, written as a whole: tensors, records and text beside one another, then the system file over them.
+
+What is written lies in a sibling `.NAME.partial` until `finish`, so a folder under its own name is complete.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import jinja2
+import numpy as np
+from safetensors.torch import save_file
+from torch import Tensor
+
+from reports.digests import file_sha256
+from reports.errors import FedauditError
+
+
+class FolderError(FedauditError):
+    """The folder of a system cannot be written."""
+
+
+@dataclass(frozen=True)
+class SystemFolder:
+    """Writes the folder of a system; leaving it without `finish` leaves nothing behind."""
+
+    target: Path
+    """Where the folder appears."""
+    updates: list[dict[str, object]] = field(default_factory=list)
+    """Entries of `[[updates]]`, in order; a template of system.toml is shown them."""
+
+    def __enter__(self) -> Self:
+        if self.target.exists():
+            raise FolderError("folder.exists", f"{self.target} exists already", "Name a folder that does not.")
+        shutil.rmtree(self._draft, ignore_errors=True)  # left by a process that was killed
+        self._draft.mkdir(parents=True)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        shutil.rmtree(self._draft, ignore_errors=True)
+
+    def tensors(self, path: str, tensors: Mapping[str, Tensor]) -> str:
+        """Write tensors by name as safetensors and return `path`."""
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, self._file(path))
+        return path
+
+    def records(self, path: str, x: Tensor, y: Tensor) -> str:
+        """Write records `x` (n, *input_shape) and labels `y` (n,) as npz and return `path`."""
+        np.savez(self._file(path), x=x.numpy(), y=y.numpy())
+        return path
+
+    def text(self, path: str, content: str) -> str:
+        """Write UTF-8 text and return `path`."""
+        self._file(path).write_text(content, encoding="utf-8")
+        return path
+
+    def update(self, path: str, tensors: Mapping[str, Tensor], **keys: object) -> None:
+        """Write the tensors of one update and remember its entry of `[[updates]]`."""
+        self.updates.append({"path": self.tensors(path, tensors), **keys})
+
+    def finish(self, template: str, values: Mapping[str, Any]) -> Path:
+        """Write `system.toml` from a template, with `[digests]` of every other file, and let the folder appear."""
+        digests = {
+            file.relative_to(self._draft).as_posix(): file_sha256(file)
+            for file in sorted(self._draft.rglob("*"))
+            if file.is_file()
+        }
+        self.text("system.toml", rendered(template, {**values, "updates": self.updates, "digests": digests}))
+        self._draft.replace(self.target)
+        return self.target
+
+    @cached_property
+    def _draft(self) -> Path:
+        return self.target.with_name(f".{self.target.name}.partial")
+
+    def _file(self, path: str) -> Path:
+        file = self._draft / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return file
+
+
+def rendered(template: str, values: Mapping[str, object]) -> str:
+    """Return a template of `audit/templates/` with its gaps filled; a gap without a value is an error.
+
+    The filter `toml` writes a value as TOML has it; strings, numbers, booleans and lists read as in JSON.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701  TOML and Markdown of our own values, no HTML
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["toml"] = json.dumps
+    return environment.get_template(template).render(values)
