@@ -94,6 +94,28 @@ class Assessment:
         """Tell whether privacy has `sigma` bits and correctness `eta`, or is certain."""
         return (self.sigma_bits is None or self.sigma_bits >= sigma) and (self.eta_bits is None or self.eta_bits >= eta)
 
+    def as_fields(self) -> dict[str, object]:
+        """Return the assessment as JSON keys, the levels beside whether they are certain."""
+        return {
+            "clients": self.clients,
+            "degree": self.degree,
+            "threshold": self.threshold,
+            "complete": self.complete,
+            "corrupt": self.corrupt,
+            "dropped": self.dropped,
+            "sigma_bits": self.sigma_bits,
+            "sigma_certain": self.sigma_certain,
+            "sigma_bits_one_more": self.sigma_bits_one_more,
+            "eta_bits": self.eta_bits,
+            "eta_certain": self.eta_certain,
+            "server_trust": self.server_trust,
+        }
+
+
+def in_words(level: float | None) -> str:
+    """Return a level of an assessment for people."""
+    return "certain" if level is None else f"{level:.1f} bits"
+
 
 @dataclass(frozen=True)
 class Parameters:

@@ -1,0 +1,1 @@
+"""The checks `secagg.*`, the only place of this package that makes findings."""
