@@ -134,6 +134,15 @@ def require_schema(body: bytes, claim: dict[str, object]) -> Statement:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise BundleError("report.schema", f"{where[:200]}: {first['msg'][:300]}") from error
-    if read.model_dump(mode="json", exclude_unset=True) != claim:
+    if not _same(read.model_dump(mode="json", exclude_unset=True), claim):
         raise BundleError("report.schema", "a value of the report is not written in its one form")
     return Statement(body, read.predicate, read.subject)
+
+
+def _same(read: object, written: object) -> bool:
+    """Tell whether two JSON values are equal; unlike `==`, tell true from 1."""
+    if isinstance(read, dict) and isinstance(written, dict):
+        return read.keys() == written.keys() and all(_same(value, written[name]) for name, value in read.items())
+    if isinstance(read, list) and isinstance(written, list):
+        return len(read) == len(written) and all(map(_same, read, written))
+    return read == written and isinstance(read, bool) == isinstance(written, bool)

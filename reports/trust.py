@@ -87,7 +87,7 @@ class KeyEntry(Noun):
 class TrustFile(Noun):
     """A trust file as it is written."""
 
-    version: Literal[1]
+    version: Annotated[int, Field(strict=True, ge=1, le=1)]
     """Of the format."""
     max_age_days: Annotated[Count, Field(ge=1)] | None = None
     """Oldest report that is believed; None: any age."""

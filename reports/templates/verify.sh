@@ -23,11 +23,13 @@ size=$(wc -c <"$work/body" | tr -d ' ')
 { printf 'DSSEv1 %s %s %s ' "${#type}" "$type" "$size"; cat "$work/body"; } >"$work/pae"
 
 # 2. The signature over them.
-jq -r ".signatures[${3:-0}].sig" "$envelope" | tr -- '-_' '+/' | base64 -d >"$work/signature" || refuse "no signature ${3:-0}"
+jq -r --argjson n "${3:-0}" '.signatures[$n].sig' "$envelope" | tr -- '-_' '+/' | base64 -d >"$work/signature" ||
+  refuse "no signature ${3:-0}"
 openssl pkeyutl -verify -pubin -inkey "$2" -rawin -in "$work/pae" -sigfile "$work/signature" || refuse "signature"
 
 # 3. Every listed file is what was signed; one that is absent must be confidential or restricted.
-jq -r '.predicate.evidence[] | "\(.sha256) \(.confidentiality) \(.path)"' "$work/body" >"$work/listed"
+jq -r '.predicate.evidence[] | "\(.sha256) \(.confidentiality) \(.path)"' "$work/body" >"$work/listed" ||
+  refuse "the payload is no report"
 while read -r digest confidentiality path; do
   file=$1/evidence/$path
   if [ ! -e "$file" ] && [ ! -L "$file" ]; then
