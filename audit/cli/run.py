@@ -24,10 +24,6 @@ from reports.model import Auditor, Effort, Status
 @click.option("--seed", type=click.IntRange(0, 2**53 - 1), help="Root seed; by default derived, so nobody chose it.")
 @click.option("--nonce", metavar="WORD", help="A verifier's word, part of the derived seed.")
 @click.option("--executor", type=click.Choice(["serial"]), default="serial", show_default=True)
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option(
-    "--engine", type=click.Choice(["auto", "factored", "vmap", "sequential"]), default="auto", show_default=True
-)
 @click.option("--trust-code", is_flag=True, help="Allow [model].definition to run the owner's code.")
 @click.option("--no-render", is_flag=True, help="Write no report for people into the bundle.")
 @click.option("--policy", type=click.Path(path_type=Path), help="Commit to this policy before the first measurement.")
