@@ -1,0 +1,94 @@
+"""The JSON Schemas of what we write and read, generated from the nouns into `reports/schema/`.
+
+`python -m reports.schema` rewrites them; a test compares. Whoever reads our reports without our code starts here.
+A schema describes form: what no schema can say (fingerprints, canonical bytes, digests) is checked in `reports.verify`.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import core_schema
+
+from reports.model import Report
+from reports.nouns import Noun
+from reports.plot import Plot
+from reports.policy import Policy
+from reports.system import System
+from reports.trust import TrustFile
+from reports.verdict import Verdict
+
+FOLDER = Path(__file__).with_name("schema")
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+class Published(NamedTuple):
+    """One schema that we publish."""
+
+    shape: TypeAdapter[object]
+    """What it describes."""
+    mode: Literal["validation", "serialization"]
+    """`serialization`: what we write, every field present; `validation`: what people may write."""
+    description: str
+    """What the document is."""
+
+
+class EveryFieldWritten(GenerateJsonSchema):
+    """In what we write every field is present, null where nothing was given; so every field is required."""
+
+    def field_is_required(
+        self,
+        field: core_schema.ModelField | core_schema.DataclassField | core_schema.TypedDictField,
+        total: bool,
+    ) -> bool:
+        """Tell whether a document without this field is none."""
+        return self.mode == "serialization" or super().field_is_required(field, total)
+
+
+_WRITTEN: Mapping[str, tuple[type[Noun], str]] = {
+    "report": (Report, "The predicate of a report's statement, `urn:fedaudit:audit-report:v1`."),
+    "system": (System, "The system under review, as a report holds it: the keys of system.toml, each file by digest."),
+    "verdict": (Verdict, "What a policy says of a report on a day."),
+}
+_READ: Mapping[str, tuple[type[Noun], str]] = {
+    "policy": (Policy, "policy.toml, read as JSON (dates as strings)."),
+    "trust": (TrustFile, "trust.toml, read as JSON (date-times as strings)."),
+}
+PUBLISHED: Mapping[str, Published] = {
+    **{name: Published(TypeAdapter(noun), "serialization", text) for name, (noun, text) in _WRITTEN.items()},
+    **{name: Published(TypeAdapter(noun), "validation", text) for name, (noun, text) in _READ.items()},
+    "plot": Published(TypeAdapter(Plot), "serialization", "Evidence of type `application/vnd.fedaudit.plot+json`."),
+}
+"""By the NAME of their id, `fedaudit.NAME/1`, and of their file, NAME.json."""
+
+
+def schema_text(name: str) -> str:
+    """Return a published schema as its file holds it."""
+    published = PUBLISHED[name]
+    generated = published.shape.json_schema(mode=published.mode, schema_generator=EveryFieldWritten)
+    head = {
+        "$schema": DIALECT,
+        "$id": f"fedaudit.{name}/1",
+        "title": f"fedaudit {name}",
+        "description": published.description,
+    }
+    return json.dumps(head | {key: value for key, value in generated.items() if key not in head}, indent=2) + "\n"
+
+
+def write_schemas(folder: Path = FOLDER) -> None:
+    """Write every published schema, and remove those that are no longer published."""
+    folder.mkdir(exist_ok=True)
+    for stale in folder.glob("*.json"):
+        if stale.stem not in PUBLISHED:
+            stale.unlink()
+    for name in PUBLISHED:
+        (folder / f"{name}.json").write_text(schema_text(name), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_schemas()
+    sys.stdout.write(f"wrote {len(PUBLISHED)} schemas to {FOLDER}\n")
