@@ -3,7 +3,6 @@
 What is written lies in a sibling `.NAME.partial` until `finish`, so a folder under its own name is complete.
 """
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import numpy as np
 from safetensors.torch import save_file
 from torch import Tensor
 
+from audit.toml_writer import toml_text
 from reports.digests import file_sha256
 from reports.errors import FedauditError
 
@@ -32,7 +32,7 @@ class SystemFolder:
     target: Path
     """Where the folder appears."""
     updates: list[dict[str, object]] = field(default_factory=list)
-    """Entries of `[[updates]]`, in order; a template of system.toml is shown them."""
+    """Entries of `[[updates]]`, in order."""
 
     def __enter__(self) -> Self:
         if self.target.exists():
@@ -64,13 +64,14 @@ class SystemFolder:
         self.updates.append({"path": self.tensors(path, tensors), **keys})
 
     def finish(self, template: str, values: Mapping[str, Any]) -> Path:
-        """Write `system.toml` from a template, with `[digests]` of every other file, and let the folder appear."""
+        """Write `system.toml`, a template followed by updates and digests of every file, and let the folder appear."""
         digests = {
             file.relative_to(self._draft).as_posix(): file_sha256(file)
             for file in sorted(self._draft.rglob("*"))
             if file.is_file()
         }
-        self.text("system.toml", rendered(template, {**values, "updates": self.updates, "digests": digests}))
+        described = rendered(template, values)
+        self.text("system.toml", f"{described}\n{toml_text({'updates': self.updates, 'digests': digests})}")
         self._draft.replace(self.target)
         return self.target
 
@@ -85,10 +86,7 @@ class SystemFolder:
 
 
 def rendered(template: str, values: Mapping[str, object]) -> str:
-    """Return a template of `audit/templates/` with its gaps filled; a gap without a value is an error.
-
-    The filter `toml` writes a value as TOML has it; strings, numbers, booleans and lists read as in JSON.
-    """
+    """Return a template of `audit/templates/` with its gaps filled; a gap without a value is an error."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         undefined=jinja2.StrictUndefined,
@@ -97,5 +95,4 @@ def rendered(template: str, values: Mapping[str, object]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["toml"] = json.dumps
     return environment.get_template(template).render(values)
