@@ -125,8 +125,8 @@ def run_audit(
         signatures = (sign(statement.body, key),) if key else ()
         keyids = [key.keyid] if key else []
         renderings = render(statement, keyids, writer.content) if render else {}
-        bundle = writer.finish(statement.body, signatures, renderings)
-    return Audited(bundle, statement, key.keyid if key else None)
+        writer.finish(statement.body, signatures, renderings)
+    return Audited(request.bundle, statement, key.keyid if key else None)
 
 
 def root_seed(request: Request, system_sha256: str) -> int:
