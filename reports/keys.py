@@ -28,8 +28,8 @@ __all__ = ["Algorithm", "PrivateKey", "PublicKey", "encrypt_pkcs8", "generate", 
 
 Algorithm = Literal["ecdsa-p256", "ed25519"]
 _CURVE_25519 = 2**255 - 19
-_ORDER_8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7
-"""The y of one point of order eight; its negative is the other's (RFC 7748's curve in Edwards form, y of 8P = 0)."""
+_ORDER_8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
+"""The y of two of the points of order eight; that of the other two is its negative (libsodium: ed25519_ref10.c)."""
 _WEAK_Y = frozenset({0, 1, _CURVE_25519 - 1, _ORDER_8, _CURVE_25519 - _ORDER_8})
 _ONLY_TWO = "Make one with `fedaudit keygen`: ECDSA on P-256, or Ed25519."
 
