@@ -1,80 +1,126 @@
-"""The files in a bundle's `render/`: derived from the signed bytes, unsigned, replaceable, the same each time."""
+"""What lies in a bundle's `render/`: the report for people, and the recipe that checks it without us.
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+Renderings are derived and unsigned; whoever holds the bundle can write them again and compare.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from reports.bundle import Bundle, read_bundle
 from reports.errors import BundleError
-from reports.evidence import FOLDER, RENDERINGS, may_be_withheld
-from reports.model import Report
+from reports.evidence import FOLDER, RENDERINGS
+from reports.evidence import withheld as withheld_of
+from reports.model import Confidentiality, Evidence, Report
 from reports.recipe import RECIPE, verify_script
 from reports.regular import open_regular
 from reports.statement import Statement
+from reports.verdict import Verdict
+from reports.view import Signer, View, view_of
 
 HTML, MARKDOWN = "report.html", "report.md"
 
 
 def standard_renderings(
-    statement: Statement, keyids: Sequence[str], lookup: Callable[[str], bytes | None]
-) -> dict[str, bytes]:
-    """Return what a bundle carries for people: name below `render/` to content.
+    statement: Statement,
+    keyids: Sequence[str],
+    lookup: Callable[[str], bytes | None],
+    *,
+    withheld: Collection[str] = (),
+) -> Mapping[str, bytes]:
+    """Return the files of `render/` by name; content of evidence up to internal is embedded.
 
     Args:
-        statement: the report, its bytes and its subjects.
-        keyids: of the signatures in the envelope, as hints.
-        lookup: content of evidence up to `internal`; None for what may be withheld, so that withholding withholds.
+        statement: the report.
+        keyids: hints of the keys that signed, in the order of the envelope.
+        lookup: content of evidence by SHA-256.
+        withheld: digests of evidence whose files are absent.
     """
-    from reports.render_html import render_html  # jinja2 is loaded where it is used
+    from reports.render_html import render_html  # jinja2 costs verifying and judging nothing
     from reports.render_markdown import render_markdown
-    from reports.view import Signer, view_of
 
-    view = view_of(statement, signers=tuple(Signer(keyid) for keyid in keyids), lookup=lookup)
-    return {HTML: render_html(view).encode(), MARKDOWN: render_markdown(view).encode(), RECIPE: verify_script()}
+    view = view_of(statement, signers=[Signer(keyid) for keyid in keyids], lookup=lookup, withheld=withheld)
+    pages = {HTML: render_html(view).encode(), MARKDOWN: render_markdown(view).encode()}
+    return {**pages, RECIPE: verify_script()}
 
 
-def content_of(bundle: Bundle) -> Callable[[str], bytes | None]:
-    """Return the lookup that reads evidence out of a bundle; None for what is absent or may be withheld."""
-    known = {piece.sha256: piece for piece in bundle.report.evidence}
+def bundle_view(
+    bundle: Bundle, *, include: Confidentiality = Confidentiality.INTERNAL, verdict: Verdict | None = None
+) -> View:
+    """Return the view of a bundle on disk; nothing about it is verified."""
+    report = bundle.report
+    return view_of(
+        bundle.statement,
+        signers=[Signer(signature.keyid) for signature in bundle.envelope.signatures],
+        lookup=evidence_lookup(bundle.path, report.evidence),
+        include=include,
+        withheld={piece.sha256 for piece in withheld_of(bundle.path, report.evidence)},
+        verdict=verdict,
+    )
 
-    def lookup(sha256: str) -> bytes | None:
-        piece = known.get(sha256)
-        if piece is None or may_be_withheld(piece):
+
+def evidence_lookup(folder: Path, evidence: Sequence[Evidence]) -> Callable[[str], bytes | None]:
+    """Return the function that reads a listed piece of evidence from a bundle; None where its file is absent.
+
+    A file is read only where it is a plain one of the size that was signed; what it holds is as unverified as the rest.
+    """
+    pieces = {piece.sha256: piece for piece in evidence}
+
+    def content(sha256: str) -> bytes | None:
+        piece = pieces.get(sha256)
+        if piece is None:
             return None
         try:
-            with open_regular(bundle.path / FOLDER / piece.path) as file:
-                return file.read(piece.size + 1)
-        except BundleError:  # not there, or a link: the rendering says what it could not show
-            return None
+            with open_regular(folder / FOLDER / piece.path) as file:
+                data = file.read(piece.size + 1)
+        except BundleError:
+            return None  # absent, a link or a folder: a rendering shows that it has nothing to show
+        return data if len(data) == piece.size else None
 
-    return lookup
+    return content
 
 
-def renderings_of(bundle: Path) -> Callable[[Report], Mapping[str, bytes]]:
-    """Return the function with which `reports.verify` renders a bundle again (step 17)."""
+def bundle_renderings(bundle: Bundle) -> Mapping[str, bytes]:
+    """Return the files of `render/` as they follow from what is in a bundle now."""
+    report = bundle.report
+    return standard_renderings(
+        bundle.statement,
+        [signature.keyid for signature in bundle.envelope.signatures],
+        evidence_lookup(bundle.path, report.evidence),
+        withheld={piece.sha256 for piece in withheld_of(bundle.path, report.evidence)},
+    )
 
-    def render(_report: Report) -> Mapping[str, bytes]:
-        return _again(read_bundle(bundle))
+
+def renderings_of(folder: Path) -> Callable[[Report], Mapping[str, bytes]]:
+    """Return what renders the report of a bundle again, for the last step of its verification.
+
+    The function raises BundleError where the bundle cannot be read, or no longer holds the report it is given.
+    """
+
+    def render(report: Report) -> Mapping[str, bytes]:
+        bundle = read_bundle(folder)
+        if bundle.report != report:
+            raise BundleError("render.mismatch", f"{folder} changed while it was verified")
+        try:
+            return bundle_renderings(bundle)
+        except OSError as error:
+            raise BundleError("bundle.unreadable", f"{folder} cannot be read: {error.strerror}") from error
 
     return render
 
 
-def write_standard_renderings(bundle: Path) -> None:
-    """Render a bundle's files anew, where it has them: one at a time, each old or new but never half.
+def write_standard_renderings(folder: Path) -> None:
+    """Write `render/` of a bundle anew, each file in one step, over what is there.
 
     Raises:
-        BundleError: as `reports.bundle.read_bundle`.
-        OSError: the folder cannot be written.
+        BundleError: the bundle cannot be read, or `render/` is a link.
+        OSError: it cannot be written.
     """
-    folder = bundle / RENDERINGS
-    if not (folder / HTML).exists():
-        return  # the run was asked to render nothing
-    for name, content in _again(read_bundle(bundle)).items():
-        partial = folder / f".{name}.{os.getpid()}"
-        partial.write_bytes(content)
-        partial.replace(folder / name)
-
-
-def _again(bundle: Bundle) -> dict[str, bytes]:
-    keyids = [signature.keyid for signature in bundle.envelope.signatures]
-    return standard_renderings(bundle.statement, keyids, content_of(bundle))
+    target = folder / RENDERINGS
+    if target.is_symlink():
+        raise BundleError("render.symlink", f"{target} is a symbolic link", "Remove it.")
+    renderings = bundle_renderings(read_bundle(folder))
+    target.mkdir(exist_ok=True)
+    for name, data in renderings.items():
+        partial = target / f".{name}.partial"
+        partial.write_bytes(data)
+        partial.replace(target / name)

@@ -1,0 +1,126 @@
+"""The law, prepared for people: what the findings say of each duty, and which duties still lack evidence."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from reports.model import ControlRow, Report, Status
+from reports.view_finding import finding_anchor
+from reports.wording import STATE_WORD, STATUS_WORD, STRENGTH_LETTER, Paragraph, paragraph, phrase
+
+_APPLIES_OR_WILL = ("applies", "not_yet", "transitional", "with_high_risk")
+_GRAVEST_FIRST = (Status.FAIL, Status.ERROR, Status.INCONCLUSIVE, Status.PASS, Status.SKIPPED)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A way to a finding."""
+
+    anchor: str
+    """Of the finding."""
+    check: str
+    """Its check."""
+    status: str
+    """The machine's word."""
+    word: str
+    """The people's word."""
+
+
+@dataclass(frozen=True)
+class DutyRow:
+    """One duty of the law as people read it."""
+
+    paragraph: Paragraph
+    """Where it stands."""
+    title: str
+    """The duty in our words."""
+    role: str
+    """Who must act."""
+    applies_from: str
+    """First day, or empty."""
+    applicability: str
+    """Whether it applies, with the reason."""
+    state: str
+    """The machine's word."""
+    word: str
+    """The people's word for the state."""
+    support: str
+    """How far the evidence carries, or empty."""
+    letter: str
+    """Of the strength of the best deciding finding, or empty."""
+    strength: str
+    """The same as a word."""
+    missing: str
+    """Kinds of evidence that are missing."""
+    next_step: str
+    """Who does what."""
+    links: tuple[Link, ...]
+    """The findings that count."""
+
+
+@dataclass(frozen=True)
+class ParagraphRow:
+    """A paragraph of law, and the findings that bear on it."""
+
+    paragraph: Paragraph
+    """Where it stands."""
+    links: tuple[Link, ...]
+    """Gravest first; checks that were not asked are left out."""
+
+
+def duties_of(report: Report) -> tuple[DutyRow, ...]:
+    """Return every row of the controls table, in its order."""
+    links = _links(report)
+    return tuple(_duty(row, links) for row in report.controls)
+
+
+def without_evidence(report: Report) -> tuple[DutyRow, ...]:
+    """Return the duties that apply, or will, and for which there is no evidence, by the day they apply from."""
+    links = _links(report)
+    rows = [r for r in report.controls if r.applicability in _APPLIES_OR_WILL and r.state != "supported"]
+    rows.sort(key=lambda row: row.applies_from.isoformat() if row.applies_from else "no day")  # after every day
+    return tuple(_duty(row, links) for row in rows)
+
+
+def _links(report: Report) -> dict[str, Link]:
+    return {
+        f.fingerprint: Link(finding_anchor(f.fingerprint), f.check, str(f.status), STATUS_WORD[f.status])
+        for f in report.findings
+    }
+
+
+def _duty(row: ControlRow, links: dict[str, Link]) -> DutyRow:
+    return DutyRow(
+        paragraph=paragraph(row.control),
+        title=row.title,
+        role=row.role,
+        applies_from=row.applies_from.isoformat() if row.applies_from else "",
+        applicability=f"{phrase(row.applicability)}: {row.applicability_reason}",
+        state=row.state,
+        word=STATE_WORD[row.state],
+        support=row.support or "",
+        letter=STRENGTH_LETTER[row.strength] if row.strength else "",
+        strength=str(row.strength or ""),
+        missing=", ".join(row.missing),
+        next_step=row.next_step,
+        links=tuple(links[print_] for print_ in row.findings if print_ in links),
+    )
+
+
+def paragraphs_of(report: Report) -> tuple[ParagraphRow, ...]:
+    """Return the paragraphs that findings name, in the order of the law, each with those findings."""
+    links = _links(report)
+    by_control: dict[str, list[tuple[int, Link]]] = defaultdict(list)
+    for finding in report.findings:
+        if finding.status is not Status.SKIPPED:
+            for control in finding.controls:
+                by_control[control].append((_GRAVEST_FIRST.index(finding.status), links[finding.fingerprint]))
+    return tuple(
+        ParagraphRow(paragraph(control), tuple(link for _, link in sorted(found, key=lambda pair: pair[0])))
+        for control, found in sorted(by_control.items(), key=lambda item: _order(item[0]))
+    )
+
+
+def _order(control: str) -> tuple[tuple[int, str], ...]:
+    """Return a key that sorts Art. 9 before Art. 15, and annexes after articles."""
+    words = control.replace(":", "(").replace("#", "(").replace(")", "").split("(")
+    return tuple((int(word), "") if word.isdigit() else (10**6, word) for word in words)
