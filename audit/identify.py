@@ -155,7 +155,7 @@ def _encoded(values: Array, metric: Metric) -> tuple[Array, Array | None]:
         return (signs if known is None else signs * known), known
     if metric == "cosine":
         length = np.linalg.norm(filled, axis=1, keepdims=True)
-        return np.divide(filled, length, out=np.zeros_like(filled), where=length > 0), known
+        return np.asarray(filled / np.where(length > 0, length, 1.0)), known
     return filled, known
 
 
@@ -167,7 +167,7 @@ def nearest_distance(records: npt.ArrayLike, others: npt.ArrayLike, *, block: in
     for _, piece in _pieces(pool, "l2", block):
         squared = (queries**2).sum(1)[:, None] - 2 * queries @ piece.T + (piece**2).sum(1)[None, :]
         best = np.minimum(best, np.maximum(squared, 0).min(axis=1))
-    return np.sqrt(best)
+    return np.asarray(np.sqrt(best))
 
 
 def psnr(reconstruction: npt.ArrayLike, record: npt.ArrayLike, *, data_range: float) -> float:

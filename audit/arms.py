@@ -1,0 +1,306 @@
+"""Three arms: an attack on the system's views, on views of other records, and on the unprotected twins.
+
+One attack, one set of variants, one budget in all three. `run_arms` plays them, `verdict` (of `audit.decision`) reads
+them.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from audit.decision import LEAST_CONTROL, Arms, Decision, Paired, verdict
+from audit.defences import Defence, DefenceName, detect, imitate
+from audit.identify import Metric, identified
+from audit.load import Truth
+from audit.scene import Scene, Sighting, null_records, other_sightings
+from audit.twin import clear_gradient, clear_update, records_of
+from audit.view import View
+from reports.statistics import clopper_pearson
+
+__all__ = ["Arms", "Attack", "Decision", "Paired", "Played", "Reconstruction", "run_arms", "verdict"]
+
+Array = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
+
+EXACT = 1e-3
+"""Largest absolute error, as a share of the data's range, of a record that came back exactly."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """What one variant of an attack makes of one sighting."""
+
+    variant: str
+    """Which reading."""
+    records: Array
+    """Shape (r, d), at most four a record; raw units for "l2", the first layer's units for the other metrics."""
+    metric: Metric = "l2"
+    """How it is compared with the candidates."""
+
+
+Attack = Callable[[Sighting, tuple[Defence, ...]], tuple[Reconstruction, ...]]
+"""Reads a sighting, knowing what it has been put through; is never shown the truth in it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Played(Arms):
+    """Three arms with what is shown of them."""
+
+    best: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    """Of each record the closest reconstruction in the system arm, raw units, shape (n, d); NaN where there is none."""
+    best_control: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    """Of each record the closest reconstruction from its twin, shape (n, d); NaN where there is none."""
+    used: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """The record's position in `Scene.planted`, shape (n,)."""
+    defences: tuple[Defence, ...] = ()
+    """What the views have been put through."""
+    silent: int = 0
+    """Records left out because every view of them is zero throughout."""
+    dead: float = 0.0
+    """Share of twins whose gradient is zero throughout."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Scored:
+    """One arm against the candidates; every array starts with the planted records."""
+
+    hits: Mapping[str, BoolArray]
+    best: Array
+    exact: BoolArray
+
+
+def run_arms(
+    attack: Attack,
+    scene: Scene,
+    reads: Collection[str],
+    rng: np.random.Generator,
+    *,
+    declared: Sequence[Defence] = (),
+    has_bias: bool = True,
+) -> Played:
+    """Play an attack in three arms.
+
+    The null arm draws public records with the labels of the planted ones and puts them through what was seen of the
+    system's views; where there are too few it takes another view of the system, with the same labels if it can.
+
+    Args:
+        attack: What is played.
+        scene: The attacker's views and the candidates.
+        reads: Names of the tensors that the attack reads.
+        rng: Draws the records, views and noise of the null arm.
+        declared: What the views are known to have been put through, beside what is seen in them.
+        has_bias: Whether the layer that is read has a bias.
+    """
+    names = tuple(reads)
+    seen = [_defences(sighting, names, declared) for sighting in scene.sightings]
+    met = tuple({defence.name: defence for defences in seen for defence in defences}.values())
+    owners = [sighting.records for sighting in scene.sightings]
+    results = [attack(sighting, met) for sighting in scene.sightings]
+    system = _scored(results, owners, scene)
+
+    nulls, without = _null_results(attack, scene, names, seen, met, results, rng)
+    null = _scored(nulls, owners, scene)
+
+    twins = _twins(scene, names)
+    control = _scored([attack(twin, met) for twin in twins], [twin.records for twin in twins], scene)
+
+    used = _used(scene)
+    variants = tuple(system.hits) or tuple(control.hits)
+    nothing = np.zeros(len(scene.planted), dtype=bool)
+    paired = {
+        name: _paired(system.hits.get(name, nothing), null.hits.get(name, nothing),
+                      control.hits.get(name, nothing), without)
+        for name in variants
+    }  # fmt: skip
+    answers, unanswered = _answers(scene, seen, has_bias)
+    weakest = min((paired[name].control for name in answers if name in paired), key=np.sum, default=nothing)
+    if clopper_pearson(int(weakest.sum()), len(nothing), side="one").low < LEAST_CONTROL:
+        used = np.arange(len(nothing))  # the model gives nothing away, so that a view is zero says nothing
+    hits = _any((one.system for one in paired.values()), len(nothing))
+    return Played(
+        control=weakest[used],
+        system=hits[used],
+        null=_any((one.null for one in paired.values()), len(nothing))[used],
+        chance=scene.chance,
+        views=sum(bool(np.isin(sighting.records, used).any()) for sighting in scene.sightings),
+        exact=(system.exact & hits)[used],
+        exact_null=bool(null.exact.any()),
+        variants={name: Paired(one.system[used], one.null[used], one.control[used]) for name, one in paired.items()},
+        unanswered=unanswered,
+        best=system.best[used],
+        best_control=control.best[used],
+        used=used,
+        defences=met,
+        silent=len(nothing) - len(used),
+        dead=float(np.mean([not any(t.any() for t in twin.views[0].tensors.values()) for twin in twins])),
+    )
+
+
+def read_tensors(view: View, names: Collection[str]) -> dict[str, Array]:
+    """Return the named tensors of a view as float64."""
+    return {name: view.tensors[name].double().numpy() for name in names}
+
+
+def _defences(sighting: Sighting, names: tuple[str, ...], declared: Sequence[Defence]) -> tuple[Defence, ...]:
+    """Return what a sighting has been put through: seen in its first view, or declared."""
+    view = sighting.views[0]
+    seen = list(detect(list(read_tensors(view, names).values()), records=len(view.truth)))
+    if view.noise_deviation > 0 and DefenceName.NOISE not in {one.name for one in seen}:
+        detail = f"declared deviation {view.noise_deviation:.2g} a coordinate"
+        seen.append(Defence(DefenceName.NOISE, detail, declared=True, amount=view.noise_deviation))
+    if view.clients > 1:
+        seen.append(Defence(DefenceName.SUM, f"sum over {view.clients} clients"))
+    if view.local_steps > 1:
+        seen.append(Defence(DefenceName.LOCAL_STEPS, f"{view.local_steps} local steps"))
+    known = {one.name for one in seen}
+    return (*seen, *(one for one in declared if one.name not in known))
+
+
+def _answers(scene: Scene, seen: Sequence[tuple[Defence, ...]], has_bias: bool) -> tuple[set[str], tuple[str, ...]]:
+    """Return the variants that the views call for, and the defences for which there is none."""
+    variants: set[str] = set()
+    missing: set[str] = set()
+    for sighting, defences in zip(scene.sightings, seen, strict=True):
+        for defence in defences:
+            variant = defence.adapt(len(sighting.records), has_bias=has_bias)
+            if variant is None:
+                missing.add(defence.name.value)
+            else:
+                variants.add(variant)
+    return variants or {"ratio"}, tuple(sorted(missing))
+
+
+def _null_results(
+    attack: Attack,
+    scene: Scene,
+    names: tuple[str, ...],
+    seen: Sequence[tuple[Defence, ...]],
+    met: tuple[Defence, ...],
+    results: Sequence[tuple[Reconstruction, ...]],
+    rng: np.random.Generator,
+) -> tuple[list[tuple[Reconstruction, ...]], IntArray]:
+    """Return what the attack makes of other records, a sighting each, and the records for which there are no others."""
+    drawn, others = null_records(scene, rng), other_sightings(scene, rng)
+    found: list[tuple[Reconstruction, ...]] = []
+    without: list[int] = []
+    for sighting, truth, other, defences in zip(scene.sightings, drawn, others, seen, strict=True):
+        if truth is not None:
+            found.append(attack(_null_sighting(sighting, truth, scene, names, defences, rng), met))
+        elif other is not None:
+            found.append(results[other])
+        else:
+            found.append(())
+            without.extend(sighting.records.tolist())
+    return found, np.array(without, dtype=np.int64)
+
+
+def _null_sighting(
+    sighting: Sighting,
+    truth: Truth,
+    scene: Scene,
+    names: tuple[str, ...],
+    defences: tuple[Defence, ...],
+    rng: np.random.Generator,
+) -> Sighting:
+    """Return the sighting as it would be had the clients held the records of `truth`."""
+    views = []
+    for view in sighting.views:
+        clear = clear_update(
+            view.base, truth, scene.scale, names, of=view.of, clients=view.clients, steps=view.local_steps,
+            learning_rate=view.learning_rate,
+        )  # fmt: skip
+        factor = _signal(read_tensors(view, names), defences) / max(_length(clear), np.finfo(np.float64).tiny)
+        hidden = imitate({name: value * factor for name, value in clear.items()}, defences, rng)
+        tensors = {name: torch.from_numpy(value) for name, value in hidden.items()}
+        views.append(replace(view, tensors=tensors, truth=truth))
+    return Sighting(tuple(views), sighting.records)
+
+
+def _signal(tensors: Mapping[str, Array], defences: Sequence[Defence]) -> float:
+    """Return the length of a view without its noise, so that the twin's noise weighs as much."""
+    squared = _length(tensors) ** 2
+    deviation = next((one.amount for one in defences if one.name is DefenceName.NOISE), 0.0)
+    noise = deviation**2 * sum(value.size for value in tensors.values())
+    return float(np.sqrt(max(squared - noise, 1e-2 * squared)))
+
+
+def _length(tensors: Mapping[str, Array]) -> float:
+    return float(np.sqrt(sum(float((value**2).sum()) for value in tensors.values())))
+
+
+def _twins(scene: Scene, names: tuple[str, ...]) -> list[Sighting]:
+    """Return, for each planted record, the gradient of a batch of it alone at the base of a view that shows it."""
+    home: dict[int, View] = {}
+    for sighting in scene.sightings:
+        for record in sighting.records.tolist():
+            home.setdefault(record, sighting.views[0])
+    twins = []
+    for record, view in sorted(home.items()):
+        alone = records_of(scene.planted, np.array([record]))
+        gradient = clear_gradient(view.base, alone, scene.scale, names)
+        tensors = {name: torch.from_numpy(value) for name, value in gradient.items()}
+        twin = View("twin", "gradient", tensors, view.base, alone)
+        twins.append(Sighting((twin,), np.array([record])))
+    return twins
+
+
+def _used(scene: Scene) -> IntArray:
+    """Return the records of which at least one view is not zero throughout."""
+    shown = [
+        sighting.records
+        for sighting in scene.sightings
+        if any(bool((tensor != 0).any()) for view in sighting.views for tensor in view.tensors.values())
+    ]
+    return np.unique(np.concatenate(shown)) if shown else np.zeros(0, dtype=np.int64)
+
+
+def _scored(results: Sequence[tuple[Reconstruction, ...]], owners: Sequence[IntArray], scene: Scene) -> _Scored:
+    """Return which planted records the reconstructions identify, variant by variant, and the closest of each."""
+    n = len(scene.planted)
+    by_variant: dict[tuple[str, Metric], list[tuple[Array, IntArray]]] = {}
+    for found, own in zip(results, owners, strict=True):
+        for one in found:
+            by_variant.setdefault((one.variant, one.metric), []).append((one.records, own))
+    hits: dict[str, BoolArray] = {}
+    for (variant, metric), parts in by_variant.items():
+        guesses = np.concatenate([records for records, _ in parts])
+        belong = [own for records, own in parts for _ in range(len(records))]
+        pool = scene.candidates if metric == "l2" else scene.inputs
+        found_here = identified(guesses, belong, pool, metric=metric)[:n]
+        hits[variant] = hits.get(variant, np.zeros(n, dtype=bool)) | found_here
+    best = _closest([part for (_, metric), parts in by_variant.items() if metric == "l2" for part in parts], scene)
+    low, high = scene.span
+    error = np.abs(best - scene.candidates[:n]).max(axis=1, initial=0.0)  # NaN, no reconstruction, compares as false
+    return _Scored(hits, best, error <= EXACT * (high - low))
+
+
+def _closest(parts: Sequence[tuple[Array, IntArray]], scene: Scene) -> Array:
+    """Return the reconstruction nearest to each record among those of its own views, NaN where there is none."""
+    truth = scene.candidates[: len(scene.planted)]
+    best = np.full(truth.shape, np.nan)
+    least = np.full(len(truth), np.inf)
+    for guesses, own in parts:
+        whole = guesses[np.isfinite(guesses).all(axis=1)]
+        if not len(whole):
+            continue
+        squared = (whole**2).sum(1)[:, None] - 2 * whole @ truth[own].T + (truth[own] ** 2).sum(1)[None, :]
+        nearest = squared.argmin(axis=0)
+        distance = ((whole[nearest] - truth[own]) ** 2).sum(axis=1)
+        closer = distance < least[own]
+        best[own[closer]], least[own[closer]] = whole[nearest[closer]], distance[closer]
+    return best
+
+
+def _paired(system: BoolArray, null: BoolArray, control: BoolArray, without: IntArray) -> Paired:
+    """Return the three arms of a variant; where there are no other records the null says what the system says."""
+    filled = null.copy()
+    filled[without] = system[without]
+    return Paired(system, filled, control)
+
+
+def _any(arrays: Iterable[BoolArray], n: int) -> BoolArray:
+    return np.asarray(np.logical_or.reduce([np.zeros(n, dtype=bool), *arrays]))

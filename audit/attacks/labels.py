@@ -1,0 +1,316 @@
+"""Labels read off the last layer of a client's update.
+
+With cross-entropy the gradient of the last bias is the mean over records of softmax minus one-hot: each label of the
+batch pulls its own entry down. For one record the only negative entry is the label (Zhao et al. 2020, iDLG,
+arXiv:2001.02610); for several the pulls are counted (Wainakh et al. 2021, arXiv:2105.09369, who take off one mean
+impulse after another), here with what the model answers to public records of each label.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from audit.answer import Wording, answer, left_out, skipped, without_records
+from audit.decision import Arms, Paired, verdict
+from audit.exhibits import arm_measurements, arms_plot, npz_bytes
+from audit.load import Truth, input_scale, planted_updates, reference_records
+from audit.twin import LayerNames, Scale, clear_gradient, readable_layers, records_of
+from audit.view import View, visible
+from reports.check import Context, check
+from reports.model import Confidentiality, Finding, Remedy, Severity, Strength, System
+from reports.statistics import mcnemar_exact
+
+Array = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
+
+TOLERANCE = 0.10
+"""Above the best constant guess; chance is high for labels, so the tolerance is, too."""
+PLAN = 256
+"""Labels to plant for a pass."""
+MOST_PUBLIC = 2000
+"""Public records from which a model's answers are averaged."""
+
+
+def reconstruct(
+    impulses: Array, records: int, *, confusion: Array | None = None, scale: float | None = None
+) -> IntArray:
+    """Return the labels of a batch from the gradient of the last bias, or from row sums of the last weight gradient.
+
+    For one record the only negative entry is the label. For several, the entries are s (Mᵀ f - f): f the shares of the
+    labels in the batch, M what the model answers to records of each label. Solved for s f, which M leaves open by a
+    multiple of its stationary answer: the scale fixes that, and where it is unknown, some label being absent does.
+
+    Args:
+        impulses: One entry a class, shape (classes,); of a delta, its negative.
+        records: Labels wanted.
+        confusion: Mean softmax of public records of each label, shape (classes, classes), rows sum to one; uniform, as
+            of an untrained model, by default.
+        scale: The s above: 1 for a gradient of the mean loss, learning rate times steps for a delta; None if unknown.
+            Where unknown fits better (a clipped update), it is not used.
+
+    Returns:
+        Sorted labels, shape (records,); none where no entry is negative.
+    """
+    if not (impulses < 0).any():
+        return np.zeros(0, dtype=np.int64)
+    if records == 1:
+        return np.array([impulses.argmin()], dtype=np.int64)
+    classes = len(impulses)
+    answers = np.full((classes, classes), 1 / classes) if confusion is None else confusion
+    values, vectors = np.linalg.eig(answers.T)
+    stationary = np.abs(np.real(vectors[:, np.abs(values - 1).argmin()]))
+    stationary /= stationary.sum()
+    solved = np.linalg.lstsq(answers.T - np.eye(classes), impulses, rcond=None)[0]
+    shares = [solved - (solved / np.maximum(stationary, 1e-12)).min() * stationary]
+    if scale is not None:
+        shares.append(solved + (scale - solved.sum()) * stationary)
+    counts = [records * np.maximum(share, 0) / np.maximum(share, 0).sum() for share in shares]
+    best = min(counts, key=lambda count: float(np.abs(count - np.round(count)).sum()))
+    return np.repeat(np.arange(classes), _rounded(best, records))
+
+
+def _rounded(counts: Array, total: int) -> IntArray:
+    """Return whole counts that sum to `total`, by largest remainder."""
+    whole = np.floor(counts).astype(np.int64)
+    for label in np.argsort(whole - counts, kind="stable")[: total - int(whole.sum())]:
+        whole[label] += 1
+    return whole
+
+
+def overlap(predicted: IntArray, truth: IntArray) -> BoolArray:
+    """Tell for each true label whether the predicted multiset holds one for it, shape (B,)."""
+    left = Counter(predicted.tolist())
+    hit = np.zeros(len(truth), dtype=bool)
+    for position, label in enumerate(truth.tolist()):
+        if left[label] > 0:
+            left[label] -= 1
+            hit[position] = True
+    return hit
+
+
+def best_constant(batches: Sequence[IntArray]) -> dict[int, IntArray]:
+    """Return, for each batch size, the one multiset of labels whose overlap with the batches of that size is largest.
+
+    A further copy of a label gains one hit in every batch that holds more of it, which never grows, so taking the
+    largest gain each time is optimal.
+    """
+    constants = {}
+    for size in {len(batch) for batch in batches}:
+        alike = [Counter(batch.tolist()) for batch in batches if len(batch) == size]
+        gains = [
+            (sum(counts[label] >= copies for counts in alike), -copies, label)
+            for label in {label for counts in alike for label in counts}
+            for copies in range(1, size + 1)
+        ]
+        constants[size] = np.array(sorted(label for _, _, label in sorted(gains, reverse=True)[:size]), dtype=np.int64)
+    return constants
+
+
+@check(
+    "attack.labels",
+    "An update does not reveal its labels",
+    needs=("updates.truth", "model.layers|model.definition"),
+    controls=("EU-AIA:15(5)#confidentiality", "GDPR:5(1)(c)"),
+    kinds=("reconstruction",),
+    strength=Strength.STATISTICAL,
+    severity=Severity.HIGH,
+)
+def labels(system: System, ctx: Context) -> Iterator[Finding]:
+    """Ask whether a server that sees single updates can tell the labels behind them.
+
+    Fails when the labels are told oftener than from other updates and than by the best constant guess (both p <= 0.01);
+    passes when at most 10 % more than by that guess are, with 95 % confidence, and the same readings work on
+    unprotected twins; skipped when the server sees sums alone or the last layer cannot be read; else inconclusive.
+    """
+    if system.federation is not None and system.federation.visibility == "aggregate":
+        yield skipped(ctx, "The attacker sees sums only, no single update.", "sums-only")
+        return
+    planted = planted_updates(system, ctx.folder, trust_code=ctx.options.trust_code)
+    seen = visible(system, planted.updates, ctx.rng("corrupt")).singles
+    views = [view for view in seen if any(bool((tensor != 0).any()) for tensor in view.tensors.values())]
+    if not views:
+        if seen or planted.excluded:
+            yield without_records(ctx, "No recorded update of a single client can be used.", planted.excluded)
+        else:
+            yield skipped(ctx, "No update of a single client is recorded with its truth.", "no-single-update")
+        return
+    scale = Scale(*input_scale(system))
+    layer = readable_layers(views[0].base, tuple(views[0].truth.x.shape[1:]), scale).last
+    if layer is None:
+        yield skipped(ctx, "The output is not that of a linear layer, whose gradient could be read.", "last-layer")
+    elif views[0].truth.y.is_floating_point():
+        yield skipped(ctx, "The model has targets, not labels.", "no-labels")
+    else:
+        silent = sum(len(view.truth) for view in seen) - sum(len(view.truth) for view in views)
+        problem = _Problem(views, layer, scale, reference_records(system, ctx.folder), _is_clipped(system))
+        yield _told(system, ctx, problem, left_out(planted.excluded, silent))
+
+
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """What is read, and with what knowledge."""
+
+    views: Sequence[View]
+    layer: LayerNames
+    scale: Scale
+    reference: Truth | None
+    clipped: bool
+
+
+@dataclass(frozen=True, eq=False)
+class _Reading:
+    """One way to read the last layer, with its predictions in the system and the control arm."""
+
+    system: list[IntArray]
+    control: list[IntArray]
+
+
+def _told(system: System, ctx: Context, problem: _Problem, omitted: Sequence[str]) -> Finding:
+    """Return the finding of reading the last layer in the views."""
+    views = problem.views
+    batches = [view.truth.y.numpy() for view in views]
+    confusions: dict[int, Array | None] = {}
+    readings = {name: _read(problem, read, confusions) for name, read in _readings(problem.layer).items()}
+    other = _others(batches, ctx.rng("null"))
+    constants = best_constant(batches)
+    constant = _hits([constants[len(batch)] for batch in batches], batches)
+    variants = {}
+    for name, reading in readings.items():
+        told, null = _hits(reading.system, batches), _hits([reading.system[i] for i in other], batches)
+        control = _hits(reading.control, [batch[i : i + 1] for batch in batches for i in range(len(batch))])
+        variants[name] = Paired(told, _harder(told, null, constant), control)
+    best = max(variants.values(), key=lambda paired: (int(paired.system.sum()), int(paired.control.sum())))
+    arms = Arms(
+        control=best.control,
+        system=best.system,
+        null=best.null,
+        chance=float(constant.mean()),
+        views=len(views),
+        variants=variants,
+    )
+    decision = verdict(arms, tolerance=TOLERANCE, most_chance=None)
+    larger = any(len(batch) > 1 for batch in batches)
+    shown = {f"prediction_{i:05d}": found for i, found in enumerate(max(readings.values(), key=_count).system)}
+    kept = ctx.evidence("predicted labels", npz_bytes(shown), "application/x-npz", Confidentiality.RESTRICTED)
+    lines = [
+        f"Reading by {name}: system {int(one.system.sum())}, null {int(one.null.sum())}, "
+        f"control {int(one.control.sum())} of {len(one.system)}."
+        for name, one in variants.items()
+    ]
+    remedy = Remedy(
+        parameter="federation.visibility", direction="set", value="aggregate",
+        text="Let the server see sums alone (secure aggregation), or let each client clip and add noise.",
+    )  # fmt: skip
+    method = "labels of each update told by its last layer, as a multiset, by the better reading"
+    return answer(
+        ctx,
+        system,
+        arms,
+        decision,
+        Wording("labels", "told", "from single updates", PLAN),
+        measurements=arm_measurements(arms, decision, "label_accuracy", method),
+        evidence=[*arms_plot(ctx, arms, decision, "Labels told from single updates", "share of labels told"), kept],
+        remedy=remedy,
+        limitations=[
+            "Chance is the best constant guess for these very updates.",
+            *(["The control reads batches of one; of larger batches labels are counted, not read."] if larger else []),
+            *omitted,
+        ],
+        detail="\n".join(lines),
+        diagnosis="the twins' last layer has a gradient of zero, as of dead units or of a loss that has vanished",
+    )
+
+
+Read = Callable[[Mapping[str, Array]], Array]
+
+
+def _readings(layer: LayerNames) -> dict[str, Read]:
+    """Return how to get one number a class from the last layer's gradients, by name."""
+    weight, bias = layer.weight, layer.bias
+    readings: dict[str, Read] = {"row sums of the last weight": lambda gradients: gradients[weight].sum(axis=1)}
+    if bias is not None:
+        readings = {"last bias": lambda gradients: gradients[bias], **readings}
+    return readings
+
+
+def _read(problem: _Problem, read: Read, confusions: dict[int, Array | None]) -> _Reading:
+    """Return what one reading predicts for each view, and for each record's twin."""
+    layer = problem.layer
+    names = [name for name in (layer.weight, layer.bias) if name]
+    system, control = [], []
+    for view in problem.views:
+        sign = -1.0 if view.of == "delta" else 1.0  # descent moves against the gradient
+        entries = _impulses(read({name: sign * view.tensors[name].double().numpy() for name in names}))
+        if len(view.truth) > 1 and id(view.base) not in confusions:
+            confusions[id(view.base)] = _confusion(view, problem, len(entries))
+        confusion = confusions.get(id(view.base))
+        scale = None if problem.clipped or entries.size == 2 else _known_scale(view)
+        system.append(reconstruct(entries, len(view.truth), confusion=confusion, scale=scale))
+        for row in range(len(view.truth)):
+            alone = records_of(view.truth, np.array([row]))
+            control.append(reconstruct(_impulses(read(clear_gradient(view.base, alone, problem.scale, names))), 1))
+    return _Reading(system, control)
+
+
+def _confusion(view: View, problem: _Problem, classes: int) -> Array | None:
+    """Return the mean softmax of public records of each label at a view's base; None without public records.
+
+    A label without public records is taken to be answered as the mean record is.
+    """
+    if problem.reference is None:
+        return None
+    known = problem.reference.y >= 0
+    public = records_of(problem.reference, np.flatnonzero(known.numpy())[:MOST_PUBLIC])
+    with torch.no_grad():
+        output = view.base(problem.scale.normalised(public.x))
+    if not len(public) or output.ndim != 2 or output.shape[1] != classes:
+        return None
+    answers = torch.softmax(output.double(), dim=1).numpy()
+    labels = public.y.numpy()
+    means = [answers[labels == label].mean(axis=0) for label in range(classes) if (labels == label).any()]
+    overall = np.mean(means, axis=0)
+    return np.array([answers[labels == c].mean(axis=0) if (labels == c).any() else overall for c in range(classes)])
+
+
+def _known_scale(view: View) -> float | None:
+    if view.of == "gradient":
+        return 1.0
+    return None if view.learning_rate is None else view.learning_rate * view.local_steps
+
+
+def _is_clipped(system: System) -> bool:
+    noise = system.federation.differential_privacy if system.federation else None
+    return noise is not None and noise.clipping_norm is not None
+
+
+def _impulses(entries: Array) -> Array:
+    """Return one entry a class; a model with one logit pulls it up for label 1 and down for label 0."""
+    return np.array([-entries[0], entries[0]]) if len(entries) == 1 else entries
+
+
+def _others(batches: Sequence[IntArray], rng: np.random.Generator) -> list[int]:
+    """Return for each update another to predict its labels from, one with as many records where there is one."""
+    chosen = []
+    for here, batch in enumerate(batches):
+        others = [there for there in rng.permutation(len(batches)).tolist() if there != here]
+        as_many = [there for there in others if len(batches[there]) == len(batch)]
+        chosen.append(next(iter(as_many + others), here))
+    return chosen
+
+
+def _hits(predicted: Sequence[IntArray], batches: Sequence[IntArray]) -> BoolArray:
+    return np.concatenate([overlap(one, truth) for one, truth in zip(predicted, batches, strict=True)])
+
+
+def _harder(system: BoolArray, *nulls: BoolArray) -> BoolArray:
+    """Return the null arm that the system arm beats least: an accusation has to beat them all."""
+    return max(nulls, key=lambda null: mcnemar_exact(int((system & ~null).sum()), int((null & ~system).sum())))
+
+
+def _count(reading: _Reading) -> int:
+    return sum(len(one) for one in reading.system)

@@ -1,0 +1,319 @@
+"""Records read off the first linear layer of a client's update.
+
+For z = W x + b the chain rule gives dL/dW = (dL/db) xᵀ: each row of the weight gradient is the layer's input, scaled by
+that row's bias gradient, so a neuron that one record alone activates hands that record over. Exact, without an
+optimiser (Geiping et al. 2020, arXiv:2003.14053, proposition D.1). The inputs do not change between local steps and
+sums add the gradients of other records, so the same holds for deltas and, neuron by neuron, for sums.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from audit.answer import Wording, answer, described, diagnose, left_out, skipped, without_records
+from audit.arms import Reconstruction, run_arms
+from audit.attacks.mixtures import AGREEMENT, by_promise, groups_of, shares_a_factor
+from audit.decision import verdict, without_accusation
+from audit.defences import Defence, DefenceName
+from audit.exhibits import arm_measurements, arms_plot, likeness_measurements, record_exhibits
+from audit.load import Excluded, input_scale, planted_updates, reference_records
+from audit.scene import Scene, Sighting, public_twins, set_scene
+from audit.twin import LayerNames, Scale, first_impulses, readable_layers
+from audit.view import View, visible
+from reports.check import Context, check
+from reports.model import Finding, Measurement, Remedy, Severity, Strength, System
+
+Array = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
+
+SAMENESS = 1e-6
+"""As `AGREEMENT`, for rows that only rounding may part."""
+MARGIN = 0.05
+"""Share of the data's range by which a reading may leave it."""
+MOST_ROWS = 2048
+"""Rows that are compared with one another, those of the largest bias gradient."""
+PER_RECORD = 4
+"""Reconstructions handed in for each record."""
+MOST_CONFIRMED = 512
+"""Readings that are checked against the model."""
+ITERATIONS = 60
+"""Of the power method; the ratio of singular values that matters is far from one."""
+
+
+Impulses = Callable[[Array, IntArray], Array]
+"""For records in raw units, shape (m, d), and a neuron each, shape (m,): dL/db of that neuron for a batch of that
+record alone, under each label that it may have, shape (m, labels)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Knowledge:
+    """What an attacker knows beside the gradient."""
+
+    records: int
+    """Records behind it: batch size times clients."""
+    low: float
+    """Least value in data of this kind, raw units."""
+    high: float
+    """Largest."""
+    mean: Array
+    """Normalisation of each coordinate, shape (d,)."""
+    deviation: Array
+    """Likewise."""
+    defences: frozenset[DefenceName] = frozenset()
+    """What it has been put through."""
+    impulses: Impulses | None = None
+    """The model beyond the layer, which tells a record from a mixture of several; None where it is not known."""
+
+
+def reconstruct(weight: Array, bias: Array | None, knowledge: Knowledge) -> tuple[Reconstruction, ...]:
+    """Return what the gradient of a first linear layer tells of the records behind it, one result a variant.
+
+    "ratio" divides rows by their bias entries. "singular vector" answers noise, clipping tensor by tensor and a missing
+    bias, up to scale; it needs a batch of one, or noise. "surviving coordinates" answers pruning, "sign codes" signs.
+
+    Args:
+        weight: dL/dW, or any multiple of it such as a delta, shape (out, d); rows of several views may be stacked.
+        bias: dL/db, the same multiple, shape (out,); None where the layer has none.
+        knowledge: What the attacker knows beside it.
+    """
+    if not weight.any():
+        return ()
+    defences, alone = knowledge.defences, knowledge.records == 1
+    found = []
+    if bias is not None and bias.any():
+        found.append(Reconstruction("ratio", _ratio(weight, bias, knowledge)))
+        if DefenceName.ZEROS in defences:
+            found.append(Reconstruction("surviving coordinates", _surviving(weight, bias, knowledge)))
+    if alone or (DefenceName.NOISE in defences and bias is not None):
+        found.append(Reconstruction("singular vector", _singular(weight, bias), "cosine"))
+    if alone and DefenceName.SIGNS in defences:
+        codes = _sign_codes(weight, bias, unknown_zeros=DefenceName.ZEROS in defences)
+        found.append(Reconstruction("sign codes", codes, "hamming"))
+    return tuple(found)
+
+
+def _ratio(weight: Array, bias: Array, knowledge: Knowledge) -> Array:
+    """Return row over bias entry, in raw units: medians of rows that agree, the largest groups first, then single rows.
+
+    For a batch of one the least-squares combination of all rows comes last: it averages rounding and noise away. Of
+    several records a row may be a mixture, so rows that the model confirms come first: those whose bias entry is what
+    the model gives for that very record alone, up to a factor that all such rows share.
+    """
+    rows = np.flatnonzero(bias)
+    rows = rows[np.argsort(-np.abs(bias[rows]), kind="stable")]
+    inputs = weight[rows] / bias[rows, None]
+    raw = inputs * knowledge.deviation + knowledge.mean
+    slack = MARGIN * (knowledge.high - knowledge.low)
+    inside = ((raw >= knowledge.low - slack) & (raw <= knowledge.high + slack)).all(axis=1)
+    rows, inputs, raw = rows[inside][:MOST_ROWS], inputs[inside][:MOST_ROWS], raw[inside][:MOST_ROWS]
+    most = PER_RECORD * knowledge.records
+    if knowledge.records == 1:
+        combined = (bias @ weight) / (bias @ bias) * knowledge.deviation + knowledge.mean
+        medians = _medians(raw, groups_of(inputs, AGREEMENT)[: most - 1])
+        return np.concatenate([medians, np.clip(combined, knowledge.low, knowledge.high)[None]])
+    same = groups_of(inputs, SAMENESS)
+    sure = np.zeros(len(same), dtype=bool)
+    if knowledge.impulses is not None and same:
+        leaders = np.array([members[0] for members in same[:MOST_CONFIRMED]])
+        expected = knowledge.impulses(raw[leaders], rows[leaders])
+        sure[: len(leaders)] = shares_a_factor(bias[rows[leaders]], expected)
+    groups = [members for members, confirmed in zip(same, sure, strict=True) if confirmed]
+    others = np.sort(np.concatenate([[], *(m for m, confirmed in zip(same, sure, strict=True) if not confirmed)]))
+    others = others.astype(np.int64)
+    groups += [others[members] for members in by_promise(inputs[others], knowledge.records)]
+    return _medians(raw, groups[:most])
+
+
+def _medians(raw: Array, groups: Sequence[IntArray]) -> Array:
+    return np.array([np.median(raw[members], axis=0) for members in groups]).reshape(-1, raw.shape[1])
+
+
+def _surviving(weight: Array, bias: Array, knowledge: Knowledge) -> Array:
+    """Return what survived pruning, in raw units, NaN elsewhere: only surviving coordinates are compared.
+
+    For a batch of one each coordinate is the median over the rows where it survived, as did the row's bias entry; of
+    several records each row speaks for itself, those of the largest bias entry first.
+    """
+    rows = np.flatnonzero(bias)
+    rows = rows[np.argsort(-np.abs(bias[rows]), kind="stable")][:MOST_ROWS]
+    kept = weight[rows] != 0
+    raw = np.where(kept, weight[rows] / bias[rows, None] * knowledge.deviation + knowledge.mean, np.nan)
+    if knowledge.records == 1:
+        some = kept.any(axis=0)
+        found = np.full((1, weight.shape[1]), np.nan)
+        found[0, some] = np.nanmedian(raw[:, some], axis=0)
+    else:
+        slack = MARGIN * (knowledge.high - knowledge.low)
+        outside = (raw < knowledge.low - slack) | (raw > knowledge.high + slack)
+        found = raw[kept.any(axis=1) & ~outside.any(axis=1)][: PER_RECORD * knowledge.records]
+    return np.asarray(np.clip(found, knowledge.low, knowledge.high))
+
+
+def _singular(weight: Array, bias: Array | None) -> Array:
+    """Return the leading right singular vector of the weight gradient, in the layer's units, up to scale.
+
+    It is the likeliest rank-one gradient under white noise. The bias gradient tells its sign; without one both signs
+    are returned.
+    """
+    vector = weight[np.abs(weight).sum(axis=1).argmax()] if bias is None or not bias.any() else bias @ weight
+    for _ in range(ITERATIONS):
+        vector = weight.T @ (weight @ vector)
+        length = np.linalg.norm(vector)
+        if length == 0:
+            return np.zeros((0, weight.shape[1]))
+        vector = vector / length
+    if bias is None or not bias.any():
+        return np.array([vector, -vector])
+    return np.asarray((np.sign((weight @ vector) @ bias) * vector)[None])
+
+
+def _sign_codes(weight: Array, bias: Array | None, *, unknown_zeros: bool) -> Array:
+    """Return the signs of the record's coordinates, in the layer's units, from signs of the gradient.
+
+    A row's sign is the product of the coordinate's and the bias entry's, so the majority over rows tells the
+    coordinate's; its column is zero throughout where the coordinate is zero. Without a bias the fullest row stands in
+    for it, and the code and its opposite are handed in. Where the view was pruned too, an empty column may be either,
+    and both readings are handed in.
+    """
+    signs = np.sign(weight)
+    fullest = signs[np.abs(signs).sum(axis=1).argmax()]
+    code: Array = np.sign((np.sign(signs @ fullest) if bias is None else np.sign(bias)) @ signs)
+    codes = np.array([code, -code] if bias is None else [code])
+    return np.concatenate([codes, np.where(weight.any(axis=0), codes, np.nan)]) if unknown_zeros else codes
+
+
+@dataclass(frozen=True)
+class LinearAttack:
+    """The kernel with what it knows of a scene: an `audit.arms.Attack`."""
+
+    scene: Scene
+    """Gives the data's range and normalisation, never the records."""
+    layer: LayerNames
+    """The layer that is read."""
+
+    def __call__(self, sighting: Sighting, defences: tuple[Defence, ...]) -> tuple[Reconstruction, ...]:
+        """Return what the first layer's gradients of a sighting tell; views of one record are stacked row by row."""
+        mean, deviation = self.scene.scale.flat(self.scene.shape)
+        low, high = self.scene.span
+        names = frozenset(defence.name for defence in defences)
+        view = sighting.views[0]
+
+        def impulses(records: Array, neurons: IntArray) -> Array:
+            return first_impulses(view.base, self.layer, self.scene.raw(records), self.scene.scale, neurons)
+
+        knowledge = Knowledge(len(view.truth), low, high, mean, deviation, names, impulses)
+        weights = [view.tensors[self.layer.weight].double().numpy() for view in sighting.views]
+        biases = [view.tensors[self.layer.bias].double().numpy() for view in sighting.views if self.layer.bias]
+        return reconstruct(np.concatenate(weights), np.concatenate(biases) if biases else None, knowledge)
+
+
+@check(
+    "attack.linear",
+    "No record can be read off a linear layer",
+    needs=("updates.truth", "model.layers|model.definition"),
+    controls=("EU-AIA:15(5)#confidentiality", "EU-AIA:9(6)", "GDPR:32(1)(d)"),
+    kinds=("reconstruction",),
+    strength=Strength.STATISTICAL,
+    severity=Severity.CRITICAL,
+)
+def linear(system: System, ctx: Context) -> Iterator[Finding]:
+    """Ask whether a server that sees single updates can read the records in them off the first linear layer.
+
+    Fails when a record comes back exactly, or more are identified than from views of other records (p <= 0.01);
+    passes when at most 5 % (and chance) are, with 95 % confidence, and the same readings work on unprotected twins;
+    skipped when the server sees sums alone or the first layer is not linear; else inconclusive.
+    """
+    if system.federation is not None and system.federation.visibility == "aggregate":
+        yield skipped(ctx, "The attacker sees sums only, no single update.", "sums-only")
+        return
+    planted = planted_updates(system, ctx.folder, trust_code=ctx.options.trust_code)
+    seen = visible(system, planted.updates, ctx.rng("corrupt"))
+    if not seen.singles and not planted.excluded:
+        yield skipped(ctx, "No update of a single client is recorded with its truth.", "no-single-update")
+    elif not seen.singles:
+        yield without_records(ctx, "No recorded update of a single client can be used.", planted.excluded)
+    else:
+        mend = Remedy(
+            parameter="federation.visibility", direction="set", value="aggregate",
+            text="Let the server see sums alone (secure aggregation), or let each client clip and add noise.",
+        )  # fmt: skip
+        yield read_off(system, ctx, seen.singles, planted.excluded, "in single updates", mend)
+
+
+def read_off(
+    system: System,
+    ctx: Context,
+    views: Sequence[View],
+    excluded: Sequence[Excluded],
+    where: str,
+    remedy: Remedy,
+    *,
+    limitations: Sequence[str] = (),
+    measurements: Sequence[Measurement] = (),
+    doubt: str = "",
+    severity: Severity | None = None,
+) -> Finding:
+    """Return the finding of reading the first linear layer in `views`: three arms, one verdict.
+
+    Args:
+        system: The system.
+        ctx: Of the check that asks.
+        views: At least one.
+        excluded: Updates that were left out.
+        where: Where the records were looked for, for the summary.
+        remedy: Of a failure.
+        limitations: What the views rest on.
+        measurements: Further figures of the check.
+        doubt: Why the views may clear the system but cannot accuse it, half a sentence; turns a failure inconclusive.
+        severity: Of a failure, where the check knows better than the rule.
+    """
+    scale = Scale(*input_scale(system))
+    layer = readable_layers(views[0].base, tuple(views[0].truth.x.shape[1:]), scale).first
+    if layer is None:
+        return skipped(ctx, "The first layer has no weights to read: it is not linear.", "first-layer-not-linear")
+    scene = set_scene(views, reference_records(system, ctx.folder), scale, ctx.rng("candidates"))
+    reads = [name for name in (layer.weight, layer.bias) if name]
+    declared = [] if layer.bias else [Defence(DefenceName.NO_BIAS, "the first layer has no bias")]
+    noise = system.federation.differential_privacy if system.federation else None
+    if noise is not None and noise.clipping_norm:
+        declared.append(Defence(DefenceName.CLIPPING, f"to a norm of {noise.clipping_norm:g}", declared=True))
+    attack = LinearAttack(scene, layer)
+    played = run_arms(attack, scene, reads, ctx.rng("null"), declared=declared, has_bias=layer.bias is not None)
+    decision = verdict(played)
+    if doubt:
+        decision = without_accusation(decision)
+    method = f"share of planted records identified by {' + '.join(played.variants) or 'no reading'}"
+    title = f"Records read off the first layer {where}"
+    return answer(
+        ctx,
+        system,
+        played,
+        decision,
+        Wording("planted records", "identified", where),
+        measurements=[
+            *arm_measurements(played, decision, "identifiability", method),
+            *likeness_measurements(scene, played, decision),
+            *measurements,
+        ],
+        evidence=[
+            *arms_plot(ctx, played, decision, title, "share of planted records identified"),
+            *record_exhibits(ctx, scene, played, title),
+        ],
+        remedy=remedy,
+        limitations=[*limitations, *left_out(excluded, played.silent), *_limits(scene)],
+        detail=described(played),
+        diagnosis=diagnose(played, views[0].base, public_twins(scene)),
+        severity=severity,
+        doubt=doubt,
+    )
+
+
+def _limits(scene: Scene) -> Iterator[str]:
+    yield "Only readings in closed form were tried, no optimisation."
+    if any(len(sighting.records) > 1 for sighting in scene.sightings):
+        yield "Of several records in one view only those with a neuron to themselves can be read so."
+    if scene.reference is None:
+        yield "No public records are declared; the candidates are the planted records alone."

@@ -1,0 +1,91 @@
+"""Which rows of a gradient tell of one record, and which of a mixture of several.
+
+Row over bias entry is a record where one record alone activates the neuron, else a weighted mean of those that do.
+Rows of one record agree; a record's row is confirmed by the model itself; and mixtures lie between their records.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
+
+AGREEMENT = 1e-3
+"""Squared distance of two rows, over the smaller squared norm, below which they tell of one record."""
+FACTOR_TOLERANCE = 1e-4
+"""Relative difference of two factors that are one."""
+CLOSEST_WINDOWS = 20
+"""Fullest windows of factors that are looked into: one record may fill a window alone, under several labels."""
+
+
+def groups_of(inputs: Array, agreement: float) -> list[IntArray]:
+    """Return groups of agreeing rows, the largest first; among equals the one whose first row comes first."""
+    norms = np.einsum("ij,ij->i", inputs, inputs)
+    squared = norms[:, None] + norms[None, :] - 2 * (inputs @ inputs.T)
+    agree = squared <= agreement * np.minimum(norms[:, None], norms[None, :])
+    np.fill_diagonal(agree, val=True)
+    free = np.ones(len(inputs), dtype=bool)
+    groups: list[IntArray] = []
+    for leader in np.flatnonzero(agree.sum(axis=1) > 1):
+        if free[leader]:
+            members = np.flatnonzero(agree[leader] & free)
+            free[members] = False
+            groups.append(members)
+    groups.extend(np.flatnonzero(free)[:, None])
+    return sorted(groups, key=lambda members: (-len(members), members[0]))
+
+
+def by_promise(inputs: Array, records: int) -> list[IntArray]:
+    """Return groups of rows, those that agree first, then corners: a mixture lies between the records that it mixes."""
+    groups = groups_of(inputs, AGREEMENT)
+    leaders = np.array([members[0] for members in groups], dtype=np.int64)
+    place = {index: rank for rank, index in enumerate(_corners(inputs[leaders], 2 * records))}
+    order = sorted(range(len(groups)), key=lambda i: (-len(groups[i]), place.get(i, len(groups)), i))
+    return [groups[index] for index in order]
+
+
+def shares_a_factor(seen: Array, expected: Array) -> BoolArray:
+    """Tell which entries are what is expected times one common factor: the one that most of them share.
+
+    Args:
+        seen: Bias entries, shape (m,).
+        expected: What the model gives for each under each label, shape (m, labels).
+
+    Returns:
+        Shape (m,); all false where no two share a factor.
+    """
+    factors = np.divide(seen[:, None], expected, out=np.zeros_like(expected), where=expected != 0)
+    owner = np.broadcast_to(np.arange(len(seen))[:, None], factors.shape)
+    best = np.zeros(len(seen), dtype=bool)
+    for sign in (1.0, -1.0):  # a gradient's factor is above zero, a delta's below
+        chosen = factors * sign > 0
+        logarithms, owners = np.log(factors[chosen] * sign), owner[chosen]
+        order = np.argsort(logarithms)
+        logarithms, owners = logarithms[order], owners[order]
+        ends = np.searchsorted(logarithms, logarithms + FACTOR_TOLERANCE, side="right")
+        for start in np.argsort(np.arange(len(ends)) - ends)[:CLOSEST_WINDOWS]:
+            members = np.zeros(len(seen), dtype=bool)
+            members[owners[start : ends[start]]] = True
+            if members.sum() > max(1, best.sum()):
+                best = members
+    return best
+
+
+def _corners(points: Array, most: int) -> list[int]:
+    """Return the corners of a cloud of points, the farthest out first.
+
+    Successive projection: take the longest vector, project it out of all, again (Gillis and Vavasis 2014,
+    arXiv:1208.1237).
+    """
+    rest = np.concatenate([points, np.ones((len(points), 1))], axis=1)
+    found: list[int] = []
+    for _ in range(min(most, len(points))):
+        squared = np.einsum("ij,ij->i", rest, rest)
+        index = int(squared.argmax())
+        if squared[index] <= 1e-18:
+            break
+        found.append(index)
+        direction = rest[index] / np.sqrt(squared[index])
+        rest = rest - np.outer(rest @ direction, direction)
+    return found
