@@ -37,7 +37,7 @@ PRIVACY = ClientPrivacy(clipping_norm=1.0, noise_multiplier=1.25, noise_added_by
 CAREFUL = TrainingRecipe(rounds=16, local_epochs=10, batch_size=24, learning_rate=0.5, privacy=PRIVACY)
 CAREFUL_CLIENTS, CAREFUL_EXAMPLES = 24, 576
 CAREFUL_REHEARSED = (1, 5, 9, 13)
-CORRUPT_FRACTION, DROPOUT_FRACTION, DELTA = 0.05, 0.1, 1e-2
+CORRUPT_FRACTION, DROPOUT_FRACTION, DELTA = 0.1, 0.1, 1e-2
 
 
 def write_careless(folder: Path, seed: int) -> Path:
