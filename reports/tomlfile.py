@@ -41,9 +41,9 @@ def read_toml(path: Path, error: type[ReportError], prefix: str) -> dict[str, ob
     Raises:
         ReportError: of the given class, with code `prefix.not_found`, `prefix.too_large` or `prefix.syntax`.
     """
-    if not path.is_file():  # before opening: a FIFO would block for ever
-        raise error(f"{prefix}.not_found", f"{path}: there is no such file", "Check the path.")
     try:
+        if not path.is_file():  # before opening: a FIFO would block for ever
+            raise error(f"{prefix}.not_found", f"{path}: there is no such file", "Check the path.")
         with path.open("rb") as file:
             data = file.read(LARGEST_FILE + 1)
     except OSError as cause:
