@@ -65,9 +65,10 @@ def read_envelope(path: Path) -> bytes:
             raise BundleError("bundle.missing_envelope", f"{path} is no bundle: it has no {ENVELOPE}", hint) from error
         raise BundleError("bundle.not_file", error.message, "A bundle's envelope is a plain file.") from error
     with file:
-        if os.fstat(file.fileno()).st_size > MAX_ENVELOPE:
+        size = os.fstat(file.fileno()).st_size
+        if size > MAX_ENVELOPE:
             raise BundleError("bundle.too_large", f"{ENVELOPE} is larger than 64 MiB")
-        return file.read(MAX_ENVELOPE)
+        return file.read(size)  # not MAX_ENVELOPE: unbuffered, it would reserve 64 MiB each time
 
 
 def read_bundle(path: Path) -> Bundle:
@@ -122,7 +123,7 @@ class BundleWriter:
     """
 
     def __init__(self, target: Path) -> None:
-        self._target = target.resolve()
+        self._target = target.absolute()  # a link is not followed: it is something that exists
         self._partial = self._target.with_name(f".{self._target.name}.{os.getpid()}.partial")
         self._evidence: dict[str, Evidence] = {}
 
