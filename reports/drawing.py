@@ -18,6 +18,7 @@ WIDTH = 720
 LETTER = 6.6
 """Generous average width of a letter at 12 pixels."""
 Point = tuple[float, float]
+_LARGEST = 1e300
 
 
 def coordinate(value: float) -> str:
@@ -53,20 +54,15 @@ class Scale:
         if self.logarithmic:
             share = math.log(value / self.low) / math.log(self.high / self.low)
         else:
-            share = value / self.span - self.low / self.span
+            share = (value - self.low) / (self.high - self.low)
         return self.start + share * (self.end - self.start)
-
-    @property
-    def span(self) -> float:
-        """Distance from low to high; for values near the largest double, the largest double."""
-        return min(self.high - self.low, 1.7e308)
 
     def ticks(self) -> list[float]:
         """Return about five round values between the ends, or the powers of ten."""
         if self.logarithmic:
             first, last = math.ceil(math.log10(self.low)), math.floor(math.log10(self.high))
             return [10.0**power for power in range(first, last + 1)]
-        raw = self.span / 5
+        raw = (self.high - self.low) / 5
         power = 10.0 ** math.floor(math.log10(raw))
         step = next(power * m for m in (1, 2, 2.5, 5, 10) if power * m >= raw * 0.999)
         first = math.ceil(self.low / step - 1e-9)
@@ -75,16 +71,20 @@ class Scale:
 
 
 def around(values: Sequence[float], start: float, end: float) -> Scale:
-    """Return a linear scale that holds `values`, with zero where it is near, and a little air."""
-    low, high = min(values), max(values)
+    """Return a linear scale that holds `values`, with zero where it is near, and a little air.
+
+    Values beyond 1e300 are drawn at the end of the scale: their differences are no numbers any more.
+    """
+    low, high = max(min(values), -_LARGEST), min(max(values), _LARGEST)
+    low, high = min(low, _LARGEST), max(high, -_LARGEST)
     if 0 <= low <= high * 0.6 or high * 0.6 <= low <= 0:
         low = min(low, 0.0)
     if low >= 0 and 0.8 <= high <= 1:
         high = 1.0
-    if high - low < 1e-12 * max(abs(low), abs(high), 1e-300):
-        room = abs(high) * 0.5 or 1.0
+    if high - low < 1e-12 * max(abs(low), abs(high), 1e-280):
+        room = abs(high) * 0.5 if abs(high) > 1e-280 else 1.0
         low, high = low - room, high + room
-    air = min(high - low, 1e308) * 0.04
+    air = (high - low) * 0.04
     return Scale(low if low == 0 else low - air, high if high == 1 else high + air, start, end)
 
 
@@ -144,6 +144,11 @@ class Sheet:
         self.marks.append(
             f'<circle class="{kind}" cx="{coordinate(at[0])}" cy="{coordinate(at[1])}" r="{coordinate(radius)}"/>'
         )
+
+    def half_dot(self, at: Point, radius: float, kind: str) -> None:
+        """Draw the left half of a disc."""
+        x, top, bottom, r = (coordinate(v) for v in (at[0], at[1] - radius, at[1] + radius, radius))
+        self.marks.append(f'<path class="{kind}" d="M{x} {top}A{r} {r} 0 0 0 {x} {bottom}Z"/>')
 
     def diamond(self, at: Point, radius: float, kind: str) -> None:
         """Draw a square on its corner."""

@@ -172,7 +172,7 @@ def _mark(sheet: Sheet, state: Status, at: Point) -> None:
     else:
         sheet.dot(at, 4.5, f"ring {state.value}")
     if state is Status.INCONCLUSIVE:
-        sheet.box((x - 4.5, y - 2), (4.5, 4), "mark inconclusive")
+        sheet.half_dot(at, 4.5, "mark inconclusive")
 
 
 def _heat(plot: HeatPlot) -> Sheet:
