@@ -228,3 +228,12 @@ def test_a_baseline_of_another_system_is_refused(report: Reported, policy: Ruled
     with pytest.raises(PolicyError) as refused:
         judge(report(), policy(), TODAY, baseline=report(name="another"))
     assert (refused.value.code, refused.value.exit_code) == ("baseline.other_system", 2)
+
+
+def test_of_several_earlier_numbers_the_best_is_what_counts(found: Found, report: Reported, policy: Ruled) -> None:
+    old = [tpr(0.25, 0.125, 0.5), tpr(0.25, 0.125, 0.25)]
+    before = report(found("attack.membership", "pass", measurements=old))
+    now = report(found("attack.membership", "pass", measurements=[tpr(0.25, 0.125, 0.5)]))
+    rules = policy(threshold=[LIMIT | {"limit": 1.0, "max_regression": 0.125}])
+    assert judge(now, rules, TODAY, baseline=before).exit_code == 1
+    assert judge(before, rules, TODAY, baseline=now).exit_code == 0

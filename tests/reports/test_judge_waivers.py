@@ -137,3 +137,34 @@ def test_a_threshold_is_waived_only_where_it_may_be(
 def test_what_is_asked_of_the_report_as_a_whole_cannot_be_waived(policy: Ruled, failing: Report) -> None:
     old = policy(min_effort="full")
     assert judge(failing, old, TODAY, waivers=[waiver(), waiver(id="W-8", outcome="incomplete")]).exit_code == 3
+
+
+@pytest.mark.parametrize("waivable", [True, False])
+def test_a_step_from_the_baseline_is_waived_only_where_its_rule_may_be(
+    found: Found, report: Reported, policy: Ruled, waivable: bool
+) -> None:
+    before, now = (
+        report(
+            found(
+                "attack.membership",
+                "pass",
+                strength="exact",
+                measurements=[Measurement(name="tpr", value=value, method="counted")],
+            )
+        )
+        for value in (0.001, 0.009)
+    )
+    rules = policy(threshold=[LIMIT | {"max_regression": 0.001, "waivable": waivable}])
+    verdict = judge(now, rules, TODAY, baseline=before, waivers=[waiver(check="attack.membership")])
+    assert verdict.exit_code == (0 if waivable else 1)
+
+
+@pytest.mark.parametrize("waivable", [True, False])
+def test_a_lost_answer_is_waived_only_where_its_check_may_be(
+    found: Found, report: Reported, policy: Ruled, waivable: bool
+) -> None:
+    before = report(found("attack.linear", "pass", key="k=1"), found("attack.linear", "pass", key="k=2"))
+    now = report(found("attack.linear", "skipped", key="k=1"), found("attack.linear", "pass", key="k=2"))
+    rules = policy(require=[{"check": "attack.linear", "waivable": waivable}])
+    verdict = judge(now, rules, TODAY, baseline=before, waivers=[waiver(outcome="incomplete")])
+    assert verdict.exit_code == (0 if waivable else 3)
