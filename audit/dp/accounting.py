@@ -35,7 +35,10 @@ class Recomputed:
     rdp: float
     """Upper bound by Rényi differential privacy, for comparison."""
     gdp: float | None
-    """Figure of the central limit, for comparison; can be too low. None where it exceeds a double."""
+    """Gaussian differential privacy, for comparison: by the central limit, so it can be too low, unless `exact`.
+
+    None where it exceeds a double.
+    """
     method: str
     """How `estimate` came about."""
 

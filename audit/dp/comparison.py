@@ -107,8 +107,8 @@ def _detail(found: Recomputed, faults: tuple[Fault, ...]) -> str:
     bounds = (
         f"{found.estimate:.6g}" if found.exact else f"{found.estimate:.6g}, in [{found.lower:.6g}, {found.upper:.6g}]"
     )
-    central = "none" if found.gdp is None else f"{found.gdp:.6g}, which can be too low"
-    figures = f"Recomputed epsilon: {bounds} ({found.method}). Rényi: {found.rdp:.6g}. Central limit: {central}."
+    central = "none" if found.gdp is None else f"{found.gdp:.6g}" + ("" if found.exact else ", which can be too low")
+    figures = f"Recomputed epsilon: {bounds} ({found.method}). Rényi: {found.rdp:.6g}. Gaussian (GDP): {central}."
     control = f"Positive control: the same comparison refutes a claim of {found.lower / 2:.6g}."
     return "\n".join(
         [*(f"{fault.parameter}: {fault.text}" for fault in faults), figures, control if found.lower else ""]
@@ -125,7 +125,8 @@ def _measurements(found: Recomputed, claim: Claim | None) -> tuple[Measurement, 
         Measurement(name="epsilon_rdp", value=found.rdp, method="Rényi accountant (arXiv:1908.10530), an upper bound"),
     ]
     if found.gdp is not None:
-        method = "Gaussian differential privacy (arXiv:1911.11607); by the central limit it can be too low"
+        by_limit = "Gaussian differential privacy by the central limit (arXiv:1911.11607); can be too low"
+        method = "Gaussian differential privacy (arXiv:1905.02383), exact here" if found.exact else by_limit
         figures.append(Measurement(name="epsilon_gdp", value=found.gdp, method=method))
     return (*figures, _claimed(claim)) if claim is not None else tuple(figures)
 
@@ -139,7 +140,7 @@ def _plot(found: Recomputed, claim: Claim) -> IntervalsPlot:
     if found.exact:
         figures[0] = ("closed form", found.estimate, None, None)
     if found.gdp is not None:
-        figures.append(("central limit", found.gdp, None, None))
+        figures.append(("Gaussian (GDP)", found.gdp, None, None))
     rows = [IntervalRow(label=name, value=v, low=low, high=high, limit=claim.epsilon) for name, v, low, high in figures]
     rows.append(IntervalRow(label="claimed", value=claim.epsilon))
     return IntervalsPlot(
