@@ -14,7 +14,7 @@ from reports.errors import ReportError
 from reports.model import Interval, Remedy
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors/reports/known-answers.json").read_text())
-CHARACTERS = st.characters(exclude_categories=("Cs",))
+CHARACTERS = st.characters(codec="utf-8")
 JSON = st.recursive(
     st.none()
     | st.booleans()

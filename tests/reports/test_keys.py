@@ -4,7 +4,9 @@ import base64
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
@@ -81,7 +83,7 @@ def pem_of(der: bytes) -> bytes:
 
 # --- what must not be loaded ----------------------------------------------------------------------------------------
 
-FOREIGN = {
+FOREIGN: dict[str, Callable[[], Any]] = {
     "rsa": lambda: rsa.generate_private_key(65537, 1024),
     "dsa": lambda: dsa.generate_private_key(1024),
     "secp256k1": lambda: ec.generate_private_key(ec.SECP256K1()),

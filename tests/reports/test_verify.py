@@ -185,10 +185,10 @@ def test_any_signed_statement_is_verified_or_refused(sound: World, data: st.Data
     while isinstance(here, dict | list) and here:
         parts = sorted(here) if isinstance(here, dict) else range(len(here))
         part = data.draw(st.sampled_from(list(parts)))
-        parent, here = here, here[part]  # type: ignore[index]
+        parent, here = here, here[part]
         if data.draw(st.booleans()):
             break
-    parent[part] = data.draw(JSON)  # type: ignore[index]
+    parent[part] = data.draw(JSON)
     body = json.dumps(statement, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
     try:
         sound.sign(body)

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+from collections.abc import Callable
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
@@ -95,28 +96,24 @@ def payload_type(world: World) -> None:
     world.set_envelope(payloadType="application/json")
 
 
-def base64_cases() -> None:
-    """Spellings of the payload that are not the one spelling of its bytes."""
-    spelled = {
-        "line-break": (lambda text: text[:76] + "\n" + text[76:], "A line break, as MIME has it."),
-        "blank": (lambda text: " " + text, "A blank in front."),
-        "letter": (lambda text: "!" + text[1:], "A letter of no alphabet."),
-        "unpadded": (lambda _: "e30", "Without its padding."),
-        "overpadded": (lambda text: text + "====", "More padding than it needs."),
-        "stray-bits": (lambda _: "e31=", "Bits set where padding hides them: a second spelling of the same bytes."),
-        "mixed": (lambda _: "-_+/", "Both alphabets in one text."),
-        "not-ascii": (lambda _: "é30=", "A letter beyond ASCII."),
-    }
-    for name, (spell, why) in spelled.items():
-        add(
-            f"base64-{name}",
-            "dsse.base64",
-            why,
-            lambda world, spell=spell: world.set_envelope(payload=spell(world.members()["payload"])),
-        )
+def spelled(spell: Callable[[str], str]) -> Any:
+    """The case in which the payload's base64 is spelled another way."""
+    return lambda world: world.set_envelope(payload=spell(world.members()["payload"]))
 
 
-base64_cases()
+add(
+    "base64-line-break",
+    "dsse.base64",
+    "A line break, as MIME has it.",
+    spelled(lambda text: text[:76] + "\n" + text[76:]),
+)
+add("base64-blank", "dsse.base64", "A blank in front.", spelled(lambda text: " " + text))
+add("base64-letter", "dsse.base64", "A letter of no alphabet.", spelled(lambda text: "!" + text[1:]))
+add("base64-unpadded", "dsse.base64", "Without its padding.", spelled(lambda _: "e30"))
+add("base64-overpadded", "dsse.base64", "More padding than it needs.", spelled(lambda text: text + "===="))
+add("base64-stray-bits", "dsse.base64", "A second spelling: bits where padding hides them.", spelled(lambda _: "e31="))
+add("base64-mixed", "dsse.base64", "Both alphabets in one text.", spelled(lambda _: "-_+/"))
+add("base64-not-ascii", "dsse.base64", "A letter beyond ASCII.", spelled(lambda _: "é30="))
 
 
 @case("base64-signature", "dsse.base64", "A signature is held to the same spelling.")

@@ -71,7 +71,7 @@ AUDITOR = fixed_key(RFC_6979_KEY)
 PROVIDER = fixed_key(RFC_8032_KEYS[0])
 STRANGER = fixed_key(RFC_8032_KEYS[1])
 RENDERED = {"report.html": b"<!doctype html><title>ward</title>", "report.md": b"# ward\n"}
-TRUST: Mapping[str, Any] = {
+TRUST: dict[str, Any] = {
     "version": 1,
     "max_age_days": 90,
     "withheld": '"allow"',
@@ -142,7 +142,7 @@ class World:
 
     def verify(self) -> Verified:
         """Call verify as the case wants it."""
-        call = {"subjects": [self.folder / "model.bin"], "now": NOW} | self.call
+        call: dict[str, Any] = {"subjects": [self.folder / "model.bin"], "now": NOW} | self.call
         path = call.pop("bundle", self.bundle)
         return verify(path, load_trust(self.folder / "trust.toml"), call.pop("subjects"), call.pop("now"), **call)
 
