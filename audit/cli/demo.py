@@ -48,7 +48,7 @@ def demo(ctx: click.Context, folder: Path, effort: str, now: datetime | None) ->
     tour = run_demo(folder, the_time(now), effort=Effort(effort), say=say, drawn=drawn)
     amiss = deviations(tour)
     return Answer(
-        text="\n".join([*_lines(tour), *(click.style(sentence, fg="red") for sentence in amiss)]),
+        text="\n".join([*side_by_side(tour), *(click.style(sentence, fg="red") for sentence in amiss)]),
         fields=_fields(tour, amiss),
         exit_code=3 if amiss else 0,
         code="demo.deviates" if amiss else "ok",
@@ -69,8 +69,8 @@ def gate_command(tour: "Tour", one: "Toured") -> str:
     return shlex.join(map(str, words))
 
 
-def _lines(tour: "Tour") -> list[str]:
-    """Return both verdicts side by side, then where to look and what to type."""
+def side_by_side(tour: "Tour") -> list[str]:
+    """Return, line by line, both verdicts beside each other, where to look, and what to type."""
     said = [{finding.check: finding for finding in one.report.findings} for one in tour.systems]
     lines = ["", _row("", [(one.name, "") for one in tour.systems])]
     verdicts = [(str(one.verdict.result).upper(), VERDICT_COLOURS[one.verdict.result]) for one in tour.systems]

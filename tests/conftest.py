@@ -1,0 +1,44 @@
+"""What tests of several packages share: the demonstration, run once."""
+
+import contextlib
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+
+@dataclass(frozen=True)
+class DemoRun:
+    """`fedaudit demo FOLDER --json`, as the command line answered it."""
+
+    folder: Path
+    exit_code: int
+    document: dict[str, Any]
+    progress: str
+
+
+@pytest.fixture(scope="session")
+def demo_run(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
+    """The whole demonstration: two federations trained, audited, sealed and judged."""
+    from audit.cli.main import run
+
+    folder = tmp_path_factory.mktemp("demonstration") / "demo"
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    answer, progress = io.StringIO(), io.StringIO()
+    try:
+        with contextlib.redirect_stdout(answer), contextlib.redirect_stderr(progress):
+            exit_code = run(["demo", str(folder), "--now", "2026-11-21T12:00:00Z", "--json"])
+    finally:
+        torch.set_num_threads(threads)
+    return DemoRun(folder, exit_code, json.loads(answer.getvalue()), progress.getvalue())
+
+
+@pytest.fixture(scope="session")
+def demo_folder(demo_run: DemoRun) -> Path:
+    """The folder that the demonstration left: careless, careful, their bundles, policy.toml and trust.toml."""
+    return demo_run.folder
