@@ -23,7 +23,7 @@ from reports.policy import Policy
 
 TODAY = date(2026, 11, 21)
 CHECKS, NAMES, GRID = ("a.b", "a.c", "d.e"), ("m", "other"), (0.0, 0.25, 0.5, 0.75, 1.0)
-MANY = settings(max_examples=150, deadline=None)
+MANY = settings(max_examples=100, deadline=None)
 
 
 @st.composite
@@ -170,7 +170,7 @@ def stricter(rules: dict[str, Any], change: str) -> dict[str, Any]:
 CHANGES = ("confidence", "fail_on", "on_error", "another rule", "min_n", "limit", "max_regression", "min_strength")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(found=FINDINGS, rules=RULES, baseline=st.none() | FINDINGS, change=st.sampled_from(CHANGES))
 def test_a_stricter_policy_never_helps(
     found: list[Finding], rules: dict[str, Any], baseline: list[Finding] | None, change: str
@@ -219,7 +219,7 @@ def test_both_verdicts_are_common_in_what_these_properties_draw() -> None:
     """A property over policies that nobody passes would prove nothing."""
     seen: list[bool] = []
 
-    @settings(max_examples=300, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=200, deadline=None, database=None, derandomize=True)
     @given(found=FINDINGS, rules=RULES)
     def draw(found: list[Finding], rules: dict[str, Any]) -> None:
         seen.append(passes(found, rules))
