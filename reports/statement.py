@@ -18,6 +18,7 @@ from reports.digests import artifact_sha256
 from reports.errors import BundleError, ReportError
 from reports.model import Artifact, Report, System
 from reports.nouns import Noun, Sha256, Text
+from reports.tomlfile import key_path
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:fedaudit:audit-report:v1"
@@ -132,8 +133,7 @@ def require_schema(body: bytes, claim: dict[str, object]) -> Statement:
         read = _Claim.model_validate(claim)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BundleError("report.schema", f"{where[:200]}: {first['msg'][:300]}") from error
+        raise BundleError("report.schema", f"{key_path(first['loc'])[:200]}: {first['msg'][:300]}") from error
     if not _same(read.model_dump(mode="json", exclude_unset=True), claim):
         raise BundleError("report.schema", "a value of the report is not written in its one form")
     return Statement(body, read.predicate, read.subject)

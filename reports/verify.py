@@ -107,7 +107,8 @@ def verify(
         rest[17] = _renderings(bundle_path, statement.report, renderings)
     _require_none(rest, all_faults)
     evidence = statement.report.evidence
-    absent = withheld(bundle_path, evidence)
+    with _step(16):
+        absent = withheld(bundle_path, evidence)
     return replace(
         verified,
         steps=(*verified.steps, 14, *rest),

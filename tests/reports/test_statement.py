@@ -84,7 +84,7 @@ def test_every_byte_of_the_body_counts() -> None:
 
 def test_the_schema_error_names_the_field() -> None:
     body = make_statement(sound_report("12" * 32), declared_subjects(sound_report("12" * 32).system)).body
-    with pytest.raises(BundleError, match=r"predicate\.findings\.0\.status"):
+    with pytest.raises(BundleError, match=r"predicate\.findings\[0\]\.status"):
         parse_statement(body.replace(b'"status":"pass"', b'"status":"good"'))
 
 

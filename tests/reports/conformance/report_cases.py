@@ -78,6 +78,12 @@ add(
     stated(lambda s: s.update(predicateType="urn:fedaudit:audit-report:v2")),
 )
 add("unknown-field", "report.schema", "A field that nobody knows.", setting("verdict", to="passed"))
+add(
+    "unknown-field-escape",
+    "report.schema",
+    "A field whose name would clear the reader's terminal: it is told, not obeyed.",
+    predicate(lambda report: report.update({"\x1b[2J": 1})),
+)
 add("unknown-statement-field", "report.schema", "The same beside the predicate.", stated(lambda s: s.update(note="")))
 add("absolute-path", "report.schema", "A path from the root.", setting("system", "source", "path", to="/etc/passwd"))
 add("climbing-path", "report.schema", "A path upwards.", setting("system", "source", "path", to="../system.toml"))
