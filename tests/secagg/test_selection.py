@@ -41,12 +41,12 @@ def published_by_definition(cohort: Cohort, sigma: float, eta: float) -> Choice 
 
 @st.composite
 def cohorts(draw: st.DrawFn) -> Cohort:
-    clients = draw(st.integers(4, 250))
+    clients = draw(st.integers(4, 200))
     corrupt, dropped = draw(st.integers(0, clients // 2)), draw(st.integers(0, clients // 2))
     return Cohort(clients, corrupt, dropped, draw(SERVERS))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(cohorts(), st.floats(1, 60), st.floats(1, 40))
 def test_skipping_degrees_never_skips_the_answer(cohort: Cohort, sigma: float, eta: float) -> None:
     expected = guarded_by_definition(cohort, sigma, eta)
@@ -54,7 +54,7 @@ def test_skipping_degrees_never_skips_the_answer(cohort: Cohort, sigma: float, e
     assert found == expected if expected else found is None or found.degree == cohort.clients - 1
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(cohorts(), st.floats(1, 60), st.floats(1, 40))
 def test_the_published_rule_is_what_its_source_computes(cohort: Cohort, sigma: float, eta: float) -> None:
     n, corrupt, dropped = cohort.clients, cohort.corrupt / cohort.clients, cohort.dropped / cohort.clients
