@@ -123,18 +123,11 @@ def _choice(declared: DeclaredRound, rule: str) -> Assessment | InfeasibleParame
 
 
 def _measurements(assessment: Assessment, weakest: Assessment | None) -> Iterator[Measurement]:
-    """Yield the levels: always as probabilities of failure, and in bits where the failure is possible at all."""
+    """Yield the levels: in bits where the failure is possible at all, and always as its probability."""
     for name, level, wanted, control in (
         ("sigma", assessment.sigma_bits, SIGMA, weakest.sigma_bits if weakest else None),
         ("eta", assessment.eta_bits, ETA, weakest.eta_bits if weakest else None),
     ):
-        yield Measurement(
-            name=f"{name}_failure_probability",
-            value=_probability(level),
-            method=METHOD,
-            threshold=Threshold(op="<=", limit=2.0**-wanted),
-            control=_probability(control) if weakest else None,
-        )
         if level is not None:
             yield Measurement(
                 name=f"{name}_bits",
@@ -144,6 +137,13 @@ def _measurements(assessment: Assessment, weakest: Assessment | None) -> Iterato
                 threshold=Threshold(op=">=", limit=wanted),
                 control=control,
             )
+        yield Measurement(
+            name=f"{name}_failure_probability",
+            value=_probability(level),
+            method=METHOD,
+            threshold=Threshold(op="<=", limit=2.0**-wanted),
+            control=_probability(control) if weakest else None,
+        )
     if assessment.sigma_bits_one_more is not None:
         yield Measurement(
             name="sigma_bits_one_more",
