@@ -3,12 +3,15 @@
 FedauditError
 ├── ReportError            a report, a bundle or what judges it cannot be used
 │   ├── BundleError        the folder is not what it should be
+│   │   ├── UnreadableBundleError   in reports.bundle: nothing was asked about trust (exit 3)
 │   │   └── VerificationError   not authentic, not complete, not about this model, not fresh (exit 4)
+│   │       └── StepError  in reports.verified: the step that refused it
 │   ├── TrustError         the trust file (exit 2)
 │   ├── PolicyError        the policy file (exit 2)
 │   └── KeyFileError       a key file (exit 2)
 ├── SystemFileError        the system file or a file that it names (exit 2)
 ├── FileError              a file from outside: RefusedFormat, BrokenFile in reports.artifacts (exit 2)
+├── UnlearningError        in unlearning.errors: a model, a layer list, a federation file (exit 2)
 ├── CheckError             the checks themselves: DuplicateCheckError in reports.check (exit 2)
 └── IncompleteError        the work could not be completed (exit 3)
 """

@@ -79,9 +79,13 @@ Day = Annotated[date, BeforeValidator(_day)]
 
 
 class Noun(BaseModel):
-    """The base of all nouns: frozen, no unknown field, a sentence under every field in its JSON schema."""
+    """The base of all nouns: frozen, no unknown field.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, ser_json_inf_nan="strings")
+    The sentence under a field reaches the JSON schema through `reports.schema`, not through pydantic, which would read
+    the source of every noun at import and so make each `verify` wait.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Ordered(StrEnum):

@@ -4,11 +4,15 @@
 A schema describes form: what no schema can say (fingerprints, canonical bytes, digests) is checked in `reports.verify`.
 """
 
+import ast
+import inspect
 import json
 import sys
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
@@ -76,7 +80,38 @@ def schema_text(name: str) -> str:
         "title": f"fedaudit {name}",
         "description": published.description,
     }
+    for title, noun in _nouns(Noun):
+        for found in (generated, generated.get("$defs", {}).get(title, {})):
+            if found.get("title") == title:
+                _describe(found.get("properties", {}), field_sentences(noun))
     return json.dumps(head | {key: value for key, value in generated.items() if key not in head}, indent=2) + "\n"
+
+
+def field_sentences(noun: type[Noun]) -> dict[str, str]:
+    """Return what stands under each field of a noun, those of its bases included; the last definition counts."""
+    found: dict[str, str] = {}
+    for base in reversed(noun.__mro__):
+        if not (issubclass(base, Noun) and base.model_fields):
+            continue
+        [definition] = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+        body = definition.body if isinstance(definition, ast.ClassDef) else []
+        for field, under in pairwise(body):
+            named = isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+            if named and isinstance(under, ast.Expr) and isinstance(under.value, ast.Constant):
+                found[field.target.id] = inspect.cleandoc(str(under.value.value))  # type: ignore[attr-defined]
+    return found
+
+
+def _nouns(base: type[Noun]) -> Iterator[tuple[str, type[Noun]]]:
+    for noun in base.__subclasses__():
+        yield noun.__name__, noun
+        yield from _nouns(noun)
+
+
+def _describe(properties: dict[str, Any], sentences: Mapping[str, str]) -> None:
+    for name, sentence in sentences.items():
+        if name in properties:
+            properties[name] = dict(sorted({"description": sentence, **properties[name]}.items()))
 
 
 def write_schemas(folder: Path = FOLDER) -> None:

@@ -9,7 +9,6 @@ import click
 from audit.cli.answer import Answer, command
 from audit.cli.clock import MOMENT, the_time
 from reports.nouns import moment_text
-from reports.policy import load_policy, policy_digest
 from reports.statement import PREDICATE_TYPE
 from reports.trust import load_trust
 from reports.verified import StepError, Verified
@@ -42,7 +41,11 @@ def verify(
 ) -> Answer:
     """Verify BUNDLE in seventeen numbered steps; the first refusal ends it with one code and exit 4."""
     trusted = load_trust(trust)
-    digest = policy_digest(load_policy(policy)) if policy else None
+    digest = None
+    if policy:
+        from reports.policy import load_policy, policy_digest  # 60 ms that most calls do not need
+
+        digest = policy_digest(load_policy(policy))
     render: Renderings | None = None
     if renderings:
         from reports.renderings import renderings_of
