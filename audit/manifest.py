@@ -6,7 +6,6 @@ by what lies there before the noun is validated. Every error names the file, the
 
 import difflib
 import re
-import tomllib
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,8 +13,9 @@ from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import ValidationError
-from reports.artifacts import check_readable
 
+from reports import tomlfile
+from reports.artifacts import check_readable
 from reports.digests import artifact_sha256, file_sha256
 from reports.errors import FileError, SystemFileError
 from reports.model import Artifact, Definition, Noun, System
@@ -47,7 +47,7 @@ def load_system(file: Path) -> LoadedSystem:
     Raises:
         SystemFileError: the file, a key or a named file cannot be used; nothing has been executed.
     """
-    table = _read(file)
+    table: dict[str, Any] = tomlfile.read_toml(file, SystemFileError, "system", largest=LARGEST_FILE)
     digests = _digests(file, table.pop("digests", {}))
     folded = _fold(file, table)
     folder = file.resolve().parent
@@ -59,23 +59,6 @@ def load_system(file: Path) -> LoadedSystem:
         raise _explained(file, error) from error
     _unique_requests(file, system)
     return LoadedSystem(system, folder, digests)
-
-
-def _read(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        mend = "Name the system file itself." if file.is_dir() else "Write one with 'fedaudit init DIR'."
-        raise SystemFileError("system.not_found", f"there is no system file {str(file)!r}", mend)
-    if file.stat().st_size > LARGEST_FILE:
-        raise fault(
-            file, "", "is larger than 4 MiB", "Keep data in files of its own and name them.", "system.too_large"
-        )
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        mend = "Save it as UTF-8."
-        raise fault(file, "", f"byte {error.start} is not UTF-8", mend, "system.syntax") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise fault(file, "", f"is not TOML: {error}", "Mend the line that is named.", "system.syntax") from error
 
 
 def _digests(file: Path, table: object) -> dict[str, str]:
@@ -159,11 +142,11 @@ def _artifact(file: Path, folder: Path, key: str, declared: object) -> dict[str,
         raise fault(file, key, f"{declared!r} is no path", "Write a path relative to the system file, in quotes.")
     if "\\" in declared or "\0" in declared:
         raise fault(file, key, f"{declared!r} is no POSIX path", "Write '/' between folders.", "system.path")
-    path = (folder / declared).resolve()
+    path = _resolved(folder / declared)
     if not path.is_relative_to(folder):
         mend = "Move it below that folder, and let no link lead out of it."
         raise fault(file, key, f"{declared!r} lies outside the file's folder", mend, "system.outside")
-    if not path.exists():
+    if not _exists(path):
         there = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
         mend = _near(declared, there) or f"Put the file there, or remove {key}."
         raise fault(file, key, f"there is no file {declared!r}", mend, "system.not_found")
@@ -180,6 +163,20 @@ def _artifact(file: Path, folder: Path, key: str, declared: object) -> dict[str,
     return {"path": path.relative_to(folder).as_posix(), "sha256": artifact_sha256(path), "size": size, "kind": kind}
 
 
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # a link that leads to itself
+        return path
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name longer than the system allows
+        return False
+
+
 def _near(word: str, known: Any) -> str:
     near = difflib.get_close_matches(word, list(known), n=1)
     return f"Did you mean {near[0]!r}?" if near else ""
@@ -187,32 +184,9 @@ def _near(word: str, known: Any) -> str:
 
 def _explained(file: Path, error: ValidationError) -> SystemFileError:
     """Return the first fault that pydantic found, in the words of the file."""
-    first = error.errors(include_url=False)[0]
-    place = [part for part in first["loc"] if not (isinstance(part, str) and part.startswith("function-"))]
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
-    if place and place[0] in _OWN_KEYS:
-        key = f"system.{key}"
-    if first["type"] == "extra_forbidden":
-        *above, last = place
-        known = _fields_at(above)
-        return fault(file, key, "is no key that fedaudit knows", _near(str(last), known), "system.unknown_key")
-    if first["type"] == "missing":
-        return fault(file, key, "is missing", f"Add {place[-1]} to that section.", "system.missing_key")
-    problem = first["msg"].removeprefix("Value error, ")
-    given = "" if isinstance(first["input"], dict | list) else f", not {first['input']!r}"
-    return fault(file, key, problem[:1].lower() + problem[1:] + given, "Correct the value.")
-
-
-def _fields_at(place: list[int | str]) -> list[str]:
-    """Return the keys of the noun at a place of the system."""
-    noun: type[Noun] = System
-    for part in place:
-        if isinstance(part, str):
-            below = list(_kinds(noun.model_fields[part].annotation)) if part in noun.model_fields else []
-            if not below:
-                return []
-            noun = below[0][0]
-    return list(noun.model_fields)
+    first = tomlfile.fault(System, error.errors(include_url=False)[0])
+    key = f"system.{first.key}" if re.split(r"[.\[]", first.key)[0] in _OWN_KEYS else first.key
+    return fault(file, key, first.problem, first.mend, f"system.{first.code}")
 
 
 def _unique_requests(file: Path, system: System) -> None:

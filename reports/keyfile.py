@@ -84,6 +84,8 @@ def readable_by_others(path: Path) -> bool:
 
 
 def _read(path: Path) -> bytes:
+    if path.exists() and not path.is_file():  # before opening: a FIFO would block for ever
+        raise KeyFileError("key.not_found", f"{path} is no file", "Name the key file itself.")
     try:
         with path.open("rb") as file:
             return file.read(MAX_BYTES)

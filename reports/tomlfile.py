@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from reports.errors import ReportError
+from reports.errors import FedauditError
 
 AnyNoun = TypeVar("AnyNoun", bound=BaseModel)
 LARGEST_FILE = 1 << 20
@@ -35,21 +35,21 @@ class Fault(NamedTuple):
     """What to do, a sentence."""
 
 
-def read_toml(path: Path, error: type[ReportError], prefix: str) -> dict[str, object]:
+def read_toml(path: Path, error: type[FedauditError], prefix: str, *, largest: int = LARGEST_FILE) -> dict[str, object]:
     """Return the tables of a TOML file.
 
     Raises:
-        ReportError: of the given class, with code `prefix.not_found`, `prefix.too_large` or `prefix.syntax`.
+        FedauditError: of the given class, with code `prefix.not_found`, `prefix.too_large` or `prefix.syntax`.
     """
     try:
         if not path.is_file():  # before opening: a FIFO would block for ever
             raise error(f"{prefix}.not_found", f"{path}: there is no such file", "Check the path.")
         with path.open("rb") as file:
-            data = file.read(LARGEST_FILE + 1)
+            data = file.read(largest + 1)
     except OSError as cause:
         raise error(f"{prefix}.not_found", f"{path}: cannot be read ({cause.strerror})", "Check the rights.") from cause
-    if len(data) > LARGEST_FILE:
-        raise error(f"{prefix}.too_large", f"{path}: is larger than 1 MiB", f"Give a {prefix} file.")
+    if len(data) > largest:
+        raise error(f"{prefix}.too_large", f"{path}: is larger than {largest >> 20} MiB", f"Give a {prefix} file.")
     try:
         return tomllib.loads(data.decode("utf-8"))
     except UnicodeDecodeError as cause:
@@ -61,7 +61,7 @@ def read_toml(path: Path, error: type[ReportError], prefix: str) -> dict[str, ob
 
 
 def parse_noun(
-    noun: type[AnyNoun], tables: Mapping[str, object], path: Path, error: type[ReportError], prefix: str
+    noun: type[AnyNoun], tables: Mapping[str, object], path: Path, error: type[FedauditError], prefix: str
 ) -> AnyNoun:
     """Return `tables` as a noun; the first fault is raised as `error` with code `prefix.WORD`, others are counted."""
     try:
@@ -100,7 +100,8 @@ def fault(noun: type[BaseModel], details: ErrorDetails) -> Fault:
             return Fault(kind, key, details["msg"], str(context["mend"]))
         case _:
             problem = details["msg"].removeprefix("Value error, ")
-            return Fault("value", key, f"{problem[:1].lower()}{problem[1:]}", "Correct this value.")
+            given = "" if isinstance(details["input"], dict | list) else f", not {details['input']!r:.60}"
+            return Fault("value", key, f"{problem[:1].lower()}{problem[1:]}{given}", "Correct this value.")
 
 
 def key_path(location: Sequence[int | str]) -> str:

@@ -117,10 +117,18 @@ def run(arguments: Sequence[str]) -> int:
     elif answer.text:
         click.echo(answer.text, color=invocation.color)
     if answer.message and answer.exit_code and not (invocation.json or answer.text):
-        click.echo(f"{click.style('error:', fg='red', bold=True)} {answer.message}", err=True, color=invocation.color)
+        head = click.style("error:", fg="red", bold=True)
+        click.echo(f"{head} {_one_line(answer.message)}", err=True, color=invocation.color)
         if answer.hint:
-            click.echo(f"  {answer.hint}", err=True, color=invocation.color)
+            click.echo(f"  {_one_line(answer.hint)}", err=True, color=invocation.color)
     return answer.exit_code
+
+
+def _one_line(text: str) -> str:
+    """Return a sentence in which nothing that came from a file can forge a second line or steer the terminal."""
+    from reports.wording import visible  # 150 ms that the help page does not need
+
+    return visible(" ".join(text.split()))
 
 
 def main() -> None:

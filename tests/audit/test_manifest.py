@@ -65,7 +65,7 @@ def test_a_definition_is_hashed_and_not_executed(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "code", "words"),
     [
-        ("name = [", "system.syntax", ("system.toml", "not TOML")),
+        ("name = [", "system.syntax", ("system.toml", "Mend the TOML")),
         ('name = "x"\n', "system.value", ("system: is missing", "[system]")),
         ("[system]\nversion = '1'\n", "system.missing_key", ("system.name", "missing")),
         (HEAD + "[federaton]\nclients = 3\n", "system.unknown_key", ("federaton", "'federation'")),
@@ -74,7 +74,7 @@ def test_a_definition_is_hashed_and_not_executed(folder: Path) -> None:
         (HEAD + "[federation]\nclients = '3'\n", "system.value", ("federation.clients", "integer", "'3'")),
         (HEAD + "[federation]\nclients = 0\n", "system.value", ("federation.clients", "greater", "0")),
         (HEAD + "[federation]\nlearning_rate = nan\n", "system.value", ("federation.learning_rate", "finite")),
-        (HEAD + "[federation]\nvisibility = 'all'\n", "system.value", ("federation.visibility", "'aggregate'")),
+        (HEAD + "[federation]\nvisibility = 'all'\n", "system.value", ("federation.visibility", "aggregate")),
         (HEAD + "[federation.secure_aggregation]\nsigned_keys = 'no'\n", "system.value", ("signed_keys", "boolean")),
         (HEAD + "[claims]\ndelta = 1.5\n", "system.value", ("claims.delta", "less than 1")),
         (HEAD + "[source]\npath = 'x'\n", "system.unknown_key", ("source",)),
@@ -93,7 +93,7 @@ def test_a_definition_is_hashed_and_not_executed(folder: Path) -> None:
         (
             HEAD + "[[updates]]\npath = 'model.safetensors'\nkind = 'x'\n",
             "system.value",
-            ("updates[0].kind", "'delta'"),
+            ("updates[0].kind", "delta"),
         ),
         (HEAD + "[updates]\npath = 'model.safetensors'\n", "system.value", ("updates",)),
         (HEAD + "[digests]\n'a' = 'xyz'\n", "system.value", ("digests.'a'", "SHA-256")),
@@ -106,7 +106,7 @@ def test_a_slip_is_named_with_its_mend(folder: Path, text: str, code: str, words
         load_system(written(folder, text))
     assert caught.value.code == code
     assert caught.value.exit_code == 2
-    assert str(caught.value).startswith("system.toml")
+    assert "system.toml: " in str(caught.value)
     for word in words:
         assert word in str(caught.value)
 
@@ -138,9 +138,9 @@ def test_a_pickle_is_refused_whatever_its_name_and_nothing_in_it_runs(folder: Pa
 
 
 def test_what_is_no_system_file_is_told(folder: Path) -> None:
-    with pytest.raises(SystemFileError, match="no system file"):
+    with pytest.raises(SystemFileError, match="no such file"):
         load_system(folder / "absent.toml")
-    with pytest.raises(SystemFileError, match="no system file"):
+    with pytest.raises(SystemFileError, match="no such file"):
         load_system(folder)
     (folder / "system.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(SystemFileError, match="UTF-8"):
