@@ -227,10 +227,10 @@ def _images_figure(plot: ImagesPlot, shelf: Shelf) -> Figure:
     hidden = [digest for digest in cited if digest in shelf.withheld or not shelf.may_show(digest, MOST_IMAGE_BYTES)]
     if not hidden:
         return Figure(plot.title, plot, "", table_of(plot))
-    note = (
-        f"{counted(len(hidden), 'image')} of {len(cited)} are restricted evidence and not shown in this rendering; "
-        "who holds the bundle can write one that shows them with `fedaudit render BUNDLE --include restricted`."
-    )
+    absent = sum(digest in shelf.withheld for digest in hidden)
+    note = f"{len(hidden)} of {counted(len(cited), 'image')} not shown here: "
+    note += f"{absent} withheld from the bundle." if absent else "restricted evidence, which"
+    note += "" if absent else " fedaudit render BUNDLE --format html --include restricted -o FILE would show."
     return Figure(plot.title, plot if len(hidden) < len(cited) else None, note, table_of(plot))
 
 
