@@ -73,7 +73,7 @@ def _decided(
     if fitting.undeclared:
         lacking = fitting.undeclared[0]
         return Status.INCONCLUSIVE, f"missing:{lacking}", f"Files belong to a model that is not declared: {lacking}."
-    held = f"All {files} files held still during the run"
+    held = f"All {files} files held still during the run" if files > 1 else "The system file held still during the run"
     named = "; those in [digests] are the ones it names" if expected else ""
     fit = f"; {fitting.compared} fit the model they belong to" if fitting.compared else ""
     return Status.PASS, "", f"{held}{named}{fit}."

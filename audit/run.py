@@ -14,10 +14,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from reports.bundle import BundleWriter
-
 from audit.manifest import LoadedSystem, load_system
 from audit.plan import Planned, capabilities, plan
+from reports.bundle import BundleWriter
 from reports.check import Check, Context, Options, discover, unique
 from reports.dsse import sign
 from reports.errors import FedauditError

@@ -1,7 +1,7 @@
 """Every command of the README is run, in order, and prints what the README says.
 
 A block marked `console` holds commands after `$ ` and what they print; `…` stands for whatever differs from run to run.
-Blocks of one section share a folder. The table of checks is the one that the checks themselves give.
+All blocks share one folder, in order. The table of checks is the one that the checks themselves give.
 """
 
 import os
@@ -60,10 +60,11 @@ def test_the_comparison_can_fail() -> None:
     assert not matches("passed", "failed")
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
-    return tmp_path
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "examples").symlink_to(ROOT / "examples")
+    return folder
 
 
 @pytest.mark.parametrize("section", sections())
