@@ -74,7 +74,7 @@ def answer(
         detail=detail,
         measurements=measurements,
         evidence=evidence,
-        remedy=remedy if decision.status is Status.FAIL else _more_evidence(decision, wording),
+        remedy=remedy if decision.status is Status.FAIL else _more_evidence(arms, decision, wording, doubt),
         limitations=[PLANTED, *limitations, *_of_few_views(decision)],
         reason=decision.reason,
     )
@@ -170,10 +170,15 @@ def _summary(system: System, arms: Arms, decision: Decision, wording: Wording, d
     )
 
 
-def _more_evidence(decision: Decision, wording: Wording) -> Remedy | None:
-    """Return what would turn an inconclusive answer into one that decides."""
-    if decision.status is not Status.INCONCLUSIVE:
+def _more_evidence(arms: Arms, decision: Decision, wording: Wording, doubt: str) -> Remedy | None:
+    """Return what would turn an inconclusive answer into one that decides; None where nothing that is known would."""
+    if decision.status is not Status.INCONCLUSIVE or arms.unanswered:
         return None
+    if doubt:
+        return Remedy(
+            parameter="updates", direction="add", value="aggregate",
+            text="Record the sum of each round as the server gets it.",
+        )  # fmt: skip
     match decision.reason:
         case "too-few-candidates":
             return Remedy(

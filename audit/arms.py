@@ -117,7 +117,8 @@ def run_arms(
         for name in variants
     }  # fmt: skip
     answers, unanswered = _answers(scene, seen, has_bias)
-    weakest = min((paired[name].control for name in answers if name in paired), key=np.sum, default=nothing)
+    called_for = [paired[name].control for name in answers if name in paired]
+    weakest = min(called_for or [one.control for one in paired.values()], key=np.sum, default=nothing)
     if clopper_pearson(int(weakest.sum()), len(nothing), side="one").low < LEAST_CONTROL:
         used = np.arange(len(nothing))  # the model gives nothing away, so that a view is zero says nothing
     hits = _any((one.system for one in paired.values()), len(nothing))
@@ -171,7 +172,7 @@ def _answers(scene: Scene, seen: Sequence[tuple[Defence, ...]], has_bias: bool) 
                 missing.add(defence.name.value)
             else:
                 variants.add(variant)
-    return variants or {"ratio"}, tuple(sorted(missing))
+    return variants or ({"ratio"} if has_bias else set()), tuple(sorted(missing))
 
 
 def _null_results(

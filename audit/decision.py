@@ -98,8 +98,11 @@ class Decision:
     """McNemar's exact one-sided test, system against null, the least of the variants after Holm."""
     views: int
     """Independent views."""
-    needed: int | None
-    """Records that would decide if the rate stays as it is; None where more records would not help."""
+
+    @property
+    def needed(self) -> int | None:
+        """Records that would allow a pass if the rate stays as it is; None where more records would not help."""
+        return records_needed(self.hits, self.records, self.limit)
 
 
 def verdict(arms: Arms, *, tolerance: float = 0.05, most_chance: float | None = MOST_CHANCE) -> Decision:
@@ -159,7 +162,6 @@ def verdict(arms: Arms, *, tolerance: float = 0.05, most_chance: float | None = 
         limit=limit,
         p_value=p_value,
         views=views,
-        needed=records_needed(hits, n, limit),
     )
 
 
@@ -167,7 +169,7 @@ def without_accusation(decision: Decision) -> Decision:
     """Return the decision for views that can clear a system but not accuse it: a failure becomes inconclusive."""
     if decision.status is not Status.FAIL:
         return decision
-    return replace(decision, status=Status.INCONCLUSIVE, severity=None, reason="undecided", needed=None)
+    return replace(decision, status=Status.INCONCLUSIVE, severity=None, reason="undecided")
 
 
 def severity_of(low: float) -> Severity:

@@ -18,6 +18,8 @@ Tensors = Mapping[str, Array]
 
 MANY_ZEROS = 0.3
 """Share of exact zeros, where both the row and the column hold something, that speaks of pruning."""
+SMALLEST_SURVIVOR = 0.2
+"""Least magnitude over the median one that speaks of a threshold; products of few numbers go far below it."""
 MOST_LEVELS = 2**16
 """Equally spaced values up to this many are a quantiser's."""
 NOISE_FLOOR = 1e-4
@@ -91,13 +93,14 @@ def detect(tensors: Sequence[Array], *, records: int) -> tuple[Defence, ...]:
     alive = matrix[np.ix_((matrix != 0).any(axis=1), (matrix != 0).any(axis=0))]
     if not alive.size:
         return ()
+    signs, step = _is_signs(alive), _step(alive)
     zeros = float((alive == 0).mean())  # a dead neuron or an empty pixel is no pruning: its row or column is all zero
-    if zeros >= MANY_ZEROS:
-        detail = f"{zeros:.0%} exact zeros"
+    if zeros >= MANY_ZEROS or (not signs and not step and _has_no_small_values(matrix)):
+        detail = f"{(matrix == 0).mean():.0%} exact zeros"
         found.append(Defence(DefenceName.ZEROS, detail, amount=float((matrix != 0).mean())))
-    if _is_signs(alive):
+    if signs:
         found.append(Defence(DefenceName.SIGNS, "one magnitude"))
-    elif step := _step(alive):
+    elif step:
         levels = round(float(np.ptp(alive)) / step) + 1
         found.append(Defence(DefenceName.LEVELS, f"{levels} equally spaced levels", amount=step))
     untouched = float((matrix == 0).mean()) < 1e-3  # noise leaves no zero where it was added; pruning looks like noise
@@ -185,6 +188,13 @@ def _rounded(value: Array, half: int) -> Array:
     return np.round(value / step) * step if step > 0 else value
 
 
+def _has_no_small_values(matrix: Array) -> bool:
+    """Tell whether many entries are zero and none is small: a threshold leaves such a gap, a gradient does not."""
+    magnitudes = np.abs(matrix[matrix != 0])
+    pruned = magnitudes.size <= (1 - MANY_ZEROS) * matrix.size
+    return pruned and bool(magnitudes.min() > SMALLEST_SURVIVOR * np.median(magnitudes))
+
+
 def _is_signs(values: Array) -> bool:
     magnitudes = np.abs(values[values != 0])
     return magnitudes.size >= 8 and bool(np.ptp(magnitudes) <= 1e-6 * magnitudes.max())
@@ -199,8 +209,20 @@ def _step(values: Array) -> float:
     gaps = np.diff(np.sort(unique))
     least = float(gaps[gaps > 1e-6 * gaps.max()].min())  # one level stored with two roundings is one level
     for parts in (1, 2, 3):
-        step = least / parts
+        step = _refined(unique, least / parts)
         positions = unique / step
         if np.abs(positions).max() < MOST_LEVELS and np.abs(positions - np.round(positions)).max() < 0.02:
             return step
     return 0.0
+
+
+def _refined(values: Array, step: float) -> float:
+    """Return the step fitted to ever more values: a gap between large stored numbers knows it to few digits."""
+    reach = 32.0
+    while reach < MOST_LEVELS:
+        near = values[np.abs(values) <= reach * step]
+        positions = np.round(near / step)
+        if positions.any():
+            step = float((near * positions).sum() / (positions * positions).sum())
+        reach *= 4
+    return step

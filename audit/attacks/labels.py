@@ -32,6 +32,8 @@ TOLERANCE = 0.10
 """Above the best constant guess; chance is high for labels, so the tolerance is, too."""
 PLAN = 256
 """Labels to plant for a pass."""
+FIT = 0.15
+"""Mean distance of the counts from whole numbers up to which a known scale is believed."""
 MOST_PUBLIC = 2000
 """Public records from which a model's answers are averaged."""
 
@@ -51,7 +53,7 @@ def reconstruct(
         confusion: Mean softmax of public records of each label, shape (classes, classes), rows sum to one; uniform, as
             of an untrained model, by default.
         scale: The s above: 1 for a gradient of the mean loss, learning rate times steps for a delta; None if unknown.
-            Where unknown fits better (a clipped update), it is not used.
+            Where it does not give whole counts (a clipped update), it is not used.
 
     Returns:
         Sorted labels, shape (records,); none where no entry is negative.
@@ -66,18 +68,20 @@ def reconstruct(
     stationary = np.abs(np.real(vectors[:, np.abs(values - 1).argmin()]))
     stationary /= stationary.sum()
     solved = np.linalg.lstsq(answers.T - np.eye(classes), impulses, rcond=None)[0]
-    shares = [solved - (solved / np.maximum(stationary, 1e-12)).min() * stationary]
+    absent = solved - (solved / np.maximum(stationary, 1e-12)).min() * stationary
+    counts = np.maximum(absent, 0)
     if scale is not None:
-        shares.append(solved + (scale - solved.sum()) * stationary)
-    counts = [records * np.maximum(share, 0) / np.maximum(share, 0).sum() for share in shares]
-    best = min(counts, key=lambda count: float(np.abs(count - np.round(count)).sum()))
-    return np.repeat(np.arange(classes), _rounded(best, records))
+        known = records * (solved / scale + (1 - solved.sum() / scale) * stationary)
+        if np.abs(known - np.maximum(np.round(known), 0)).mean() < FIT:
+            counts = np.maximum(known, 0)
+    return np.repeat(np.arange(classes), _rounded(counts, records))
 
 
 def _rounded(counts: Array, total: int) -> IntArray:
     """Return whole counts that sum to `total`, by largest remainder."""
-    whole = np.floor(counts).astype(np.int64)
-    for label in np.argsort(whole - counts, kind="stable")[: total - int(whole.sum())]:
+    shares = counts * (total / counts.sum())
+    whole = np.floor(shares + 1e-9).astype(np.int64)
+    for label in np.argsort(whole - shares, kind="stable")[: total - int(whole.sum())]:
         whole[label] += 1
     return whole
 

@@ -1,4 +1,4 @@
-"""What the tests of the attacks share: small federations on real digits, recorded by `audit.capture`, and a run of one."""
+"""What the tests of the attacks share: small federations on real digits, recorded by `audit.capture`, and one check."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
@@ -28,7 +28,7 @@ PLAIN = Scale(np.zeros(1), np.ones(1))
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Small matrices on a shared machine are fastest on one thread, and then always in the same order."""
+    """Small matrices on a shared machine are fastest on one thread, and then always summed in the same order."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -73,13 +73,18 @@ class Asked:
         return found.value
 
 
-def ask(check: Check, folder: Path, *, seed: int = 7, effort: Effort = Effort.SMOKE) -> Asked:
-    """Put one check to the system in `folder`."""
+def _ask(check: Check, folder: Path, *, seed: int = 7, effort: Effort = Effort.SMOKE) -> Asked:
     loaded = load_system(folder / "system.toml")
     kept = Kept()
     now = datetime(2026, 11, 20, tzinfo=UTC)
     context = Context(check, loaded.system, seed, effort, loaded.folder, now, kept)
     return Asked(list(check.ask(loaded.system, context)), kept)
+
+
+@pytest.fixture(scope="session")
+def ask() -> Callable[..., Asked]:
+    """Put one check to the system in a folder."""
+    return _ask
 
 
 @dataclass(frozen=True)
@@ -97,18 +102,27 @@ def digits() -> Digits:
     return Digits((x[order] / 16).astype(np.float32), y[order].astype(np.int64))
 
 
-def perceptron(width: int = 128, *, bias: bool = True, seed: int = 0) -> nn.Sequential:
+def _perceptron(width: int = 128, *, bias: bool = True, seed: int = 0, dead: bool = False) -> nn.Sequential:
     torch.manual_seed(seed)
-    return nn.Sequential(nn.Linear(64, width, bias=bias), nn.ReLU(), nn.Linear(width, 10))
+    first = nn.Linear(64, width, bias=bias)
+    if dead:
+        nn.init.constant_(first.bias, -1e3)
+    return nn.Sequential(first, nn.ReLU(), nn.Linear(width, 10))
 
 
-def no_defence(update: Mapping[str, Array], _: np.random.Generator) -> Mapping[str, Array]:
+@pytest.fixture(scope="session")
+def perceptron() -> Callable[..., nn.Sequential]:
+    """A two-layer perceptron for digits, untrained; `dead` ones never activate a hidden unit."""
+    return _perceptron
+
+
+def _no_defence(update: Mapping[str, Array], _: np.random.Generator) -> Mapping[str, Array]:
     return update
 
 
 @pytest.fixture
 def planted(tmp_path: Path, digits: Digits) -> Callable[..., Path]:
-    """Write a federation whose clients plant digits; returns its folder."""
+    """Write a federation whose clients plant digits, each update and each sum through a defence; its folder."""
 
     def write(
         *,
@@ -116,52 +130,53 @@ def planted(tmp_path: Path, digits: Digits) -> Callable[..., Path]:
         rounds: int = 1,
         batch: int = 1,
         model: nn.Module | None = None,
-        defend: Defend = no_defence,
+        defend: Defend = _no_defence,
         reference: int = 1000,
         kind: str = "gradient",
         aggregates: Defend | None = None,
         federation: Mapping[str, Any] | None = None,
+        scale: Scale = PLAIN,
+        name: str = "system",
         **capture: Any,
     ) -> Path:
-        net = perceptron() if model is None else model
+        net = _perceptron() if model is None else model
         rng = np.random.default_rng(5)
-        folder = tmp_path / "system"
+        folder = tmp_path / name
         total = clients * rounds * batch
         public = slice(total, total + reference)
         known = (digits.x[public], digits.y[public]) if reference else None
         names = [name for name, _ in net.named_parameters()]
+        rows = iter(range(0, total, batch))
         with Capture(
             folder, net, name="digits", classes=10, reference=known, federation=federation or {}, **capture
         ) as recording:
-            row = 0
             for number in range(rounds):
                 sums: dict[str, Array] = {}
                 for client in range(clients):
-                    x, y = digits.x[row : row + batch], digits.y[row : row + batch]
-                    row += batch
-                    truth = Truth(torch.from_numpy(x), torch.from_numpy(y))
-                    clear = clear_update(net, truth, PLAIN, names, of=kind)
-                    sent = defend(clear, rng)
+                    row = next(rows)
+                    records = digits.x[row : row + batch], digits.y[row : row + batch]
+                    truth = Truth(*map(torch.from_numpy, records))
+                    sent = defend(clear_update(net, truth, scale, names, of=kind), rng)
                     sums = {name: sums.get(name, 0.0) + value for name, value in sent.items()}
-                    record(recording, net, kind, sent, (x, y), client=f"c{client}", round=number)
+                    _record(recording, net, kind, sent, records, f"c{client}", number)
                 if aggregates is not None:
-                    total_sent = {n: torch.from_numpy(v).float() for n, v in aggregates(sums, rng).items()}
-                    recording.record_aggregate(total_sent, clients=clients, round=number, of=kind)
+                    seen = {name: torch.from_numpy(value).float() for name, value in aggregates(sums, rng).items()}
+                    recording.record_aggregate(seen, clients=clients, round=number, of=kind)
         return folder
 
     return write
 
 
-def record(
-    recording: Capture, net: nn.Module, kind: str, sent: Mapping[str, Array], batch: Any, *, client: str, round: int
+def _record(
+    recording: Capture, net: nn.Module, kind: str, sent: Mapping[str, Array], batch: Any, client: str, number: int
 ) -> None:
     """Record an update that went through a defence, by the two doors that a user has."""
     tensors = {name: torch.from_numpy(np.asarray(value)).float() for name, value in sent.items()}
     if kind == "gradient":
         for name, parameter in net.named_parameters():
             parameter.grad = tensors[name]
-        recording.record_gradient(net, batch, client=client, round=round)
+        recording.record_gradient(net, batch, client=client, round=number)
         return
     before = net.state_dict()
-    after = {name: tensor + tensors[name] for name, tensor in before.items()}
-    recording.record_update(before, after, batch, client=client, round=round)
+    after = {name: tensor + tensors.get(name, 0.0) for name, tensor in before.items()}
+    recording.record_update(before, after, batch, client=client, round=number)
