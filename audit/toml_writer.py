@@ -5,7 +5,7 @@ Only what our files hold: strings, numbers, truth values, dates, arrays, tables 
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import date
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
@@ -64,7 +64,7 @@ def _value(value: object) -> str:
             return repr(value)
         case date():
             return value.isoformat()
-        case Sequence():
+        case list() | tuple():
             return f"[{', '.join(_value(entry) for entry in value)}]"
     raise ValueError(f"TOML holds no {value!r} here; give text, a finite number, a truth value, a date or a list")
 
