@@ -5,12 +5,13 @@ Every mark is told apart by shape or by a label beside it, never by colour alone
 
 import base64
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from markupsafe import Markup
 
-from reports.drawing import WIDTH, Point, Scale, Sheet, around, shortened, thin
+from reports.drawing import LETTER, WIDTH, Point, Scale, Sheet, around, shortened, thin
 from reports.figure import described, evenly
 from reports.model import Status
 from reports.plot import HeatPlot, HistogramPlot, ImagesPlot, IntervalsPlot, LinePlot, Plot, RocPlot
@@ -23,7 +24,7 @@ MOST_POINTS = 400
 """Of all lines of one drawing."""
 MOST_ROWS = 40
 """Of an intervals plot; the table has them all."""
-_TILE, _GAP, _COLUMNS, _BANDS = 54.0, 8.0, 10, 3
+_TILE, _GAP, _COLUMNS, _BANDS, _GUTTER = 56.0, 8.0, 10, 3, 80.0
 
 
 def svg(plot: Plot, lookup: Lookup) -> Markup:
@@ -49,25 +50,33 @@ def _images(plot: ImagesPlot, lookup: Lookup) -> Sheet:
     lines.append(("recovered", [row.reconstructed for row in rows]))
     if any(row.control for row in rows):
         lines.append(("control", [row.control for row in rows]))
-    step = _TILE + _GAP
-    band_height = 22 + len(lines) * step + 26
+    step, head = _TILE + _GAP, 34
+    under = head + len(lines) * step + 8
     bands = math.ceil(len(rows) / _COLUMNS)
-    sheet = Sheet(bands * band_height)
+    sheet = Sheet(bands * (under + 18) - 10)
     for index, row in enumerate(rows):
         band, column = divmod(index, _COLUMNS)
-        left, top = 92 + column * step, band * band_height
+        left, top = _GUTTER + column * step, band * (under + 18)
         middle = left + _TILE / 2
-        sheet.text((middle, top + 13), shortened(row.label, step), "tick", anchor="middle")
+        name, rest = _two_lines(row.label)
+        sheet.text((middle, top + 13), name, "tick", anchor="middle")
+        if rest:
+            sheet.text((middle, top + 26), rest, "tiny", anchor="middle")
         for place, (_, digests) in enumerate(lines):
-            _tile(sheet, (left, top + 22 + place * step), digests[index], lookup)
+            _tile(sheet, (left, top + head + place * step), digests[index], lookup)
         score = "–" if row.score is None else number(float(f"{row.score:.3g}"))
-        sheet.text((middle, top + 22 + len(lines) * step + 8), score, "score", anchor="middle")
-    for band in range(bands):
+        sheet.text((middle, top + under), score, "score", anchor="middle")
+    for top in (band * (under + 18) for band in range(bands)):
         for place, (name, _) in enumerate(lines):
-            sheet.text((80, band * band_height + 22 + place * step + _TILE / 2 + 4), name, anchor="end")
-        under = band * band_height + 22 + len(lines) * step + 8
-        sheet.text((80, under), shortened(plot.score, 80), "tick", anchor="end")
+            sheet.text((_GUTTER - 10, top + head + place * step + _TILE / 2 + 4), name, anchor="end")
+        sheet.text((_GUTTER - 10, top + under), shortened(plot.score, _GUTTER - 10), "tick", anchor="end")
     return sheet
+
+
+def _two_lines(label: str) -> tuple[str, str]:
+    """Return a label broken after about ten letters; what does not fit the second line is in the table."""
+    first, *others = textwrap.wrap(label, 10, break_long_words=False) or [""]
+    return shortened(first, 11 * LETTER), shortened(" ".join(others), 13 * LETTER)
 
 
 def _tile(sheet: Sheet, at: Point, digest: str | None, lookup: Lookup) -> None:

@@ -93,6 +93,8 @@ class View:
     """None where no policy was given."""
     gravest: tuple[FindingView, ...]
     """At most five that failed, broke or stayed undecided."""
+    held: tuple[FindingView, ...]
+    """Passed findings, gravest harm and strongest proof first, as far as the first screen has room."""
     untested: tuple[Untested, ...]
     """Every reason for which something was not asked."""
     verify_line: str
@@ -163,6 +165,8 @@ def view_of(
     views = {finding.fingerprint: finding_view(finding, report, shelf) for finding in ordered}
     asked = [finding for finding in ordered if finding.status is not Status.SKIPPED]
     grave = [finding for finding in asked if finding.status is not Status.PASS]
+    passed = [finding for finding in asked if finding.status is Status.PASS]
+    passed.sort(key=lambda finding: (-finding.severity.rank, -finding.strength.rank))
     subjects = [subject.name for subject in statement.subjects]
     words = [word for name in subjects[:FIRST_SUBJECTS] for word in ("--subject", name)]
     return View(
@@ -174,6 +178,7 @@ def view_of(
         tallies=tuple(_tally(status, report.findings) for status in _TALLY_ORDER),
         verdict=verdict_view(verdict) if verdict else None,
         gravest=tuple(views[finding.fingerprint] for finding in grave[:GRAVEST]),
+        held=tuple(views[finding.fingerprint] for finding in passed[: max(GRAVEST - len(grave), 0)]),
         untested=_untested(report.findings),
         verify_line=shlex.join(["fedaudit", "verify", "BUNDLE", "--trust", "trust.toml", *words]),
         more_subjects=max(len(subjects) - FIRST_SUBJECTS, 0),

@@ -57,7 +57,7 @@ def verdict_view(verdict: Verdict) -> VerdictView:
         policy=verdict.policy_name,
         policy_sha256=verdict.policy_sha256,
         today=verdict.today.isoformat(),
-        sentence=f"{counted(blocking, 'rule')} of {len(verdict.judgements)} {'blocks' if blocking == 1 else 'block'}",
+        sentence=_how_many(blocking, len(verdict.judgements)),
         rows=tuple(
             JudgementRow(
                 outcome=str(j.outcome),
@@ -69,3 +69,9 @@ def verdict_view(verdict: Verdict) -> VerdictView:
             for j in rows
         ),
     )
+
+
+def _how_many(blocking: int, total: int) -> str:
+    if not blocking:
+        return f"none of {counted(total, 'judgement')} blocks"
+    return f"{blocking} of {counted(total, 'judgement')} {'blocks' if blocking == 1 else 'block'}"

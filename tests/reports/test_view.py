@@ -4,7 +4,17 @@ from datetime import date
 
 import pytest
 
-from reports.model import Claims, Confidentiality, ControlRow, Federation, Interval, Measurement, Severity, Status
+from reports.model import (
+    Claims,
+    Confidentiality,
+    ControlRow,
+    Federation,
+    Interval,
+    Measurement,
+    Severity,
+    Status,
+    Strength,
+)
 from reports.verdict import Judgement, Outcome, Verdict
 from reports.view import GRAVEST, Signer, scope_sentence, view_of
 from tests.reports.sample_plots import Shelves
@@ -53,6 +63,19 @@ def test_the_gravest_come_first_and_are_at_most_five() -> None:
 def test_passed_and_skipped_checks_are_never_grave() -> None:
     made = small(found("a.pass", Status.PASS), skipped("b.skip", "t", "budget", "s"))
     assert view_of(made.statement).gravest == ()
+
+
+def test_what_held_fills_the_room_that_failures_leave() -> None:
+    strong = finding("c.exact", "t", Status.PASS, "s", severity=Severity.HIGH, strength=Strength.EXACT)
+    made = small(
+        found("a.fail", Status.FAIL),
+        found("b.low", Status.PASS, Severity.LOW),
+        found("b.high", Status.PASS, Severity.HIGH),
+        strong,
+        skipped("e.skip", "t", "budget", "s"),
+    )
+    assert [one.check for one in view_of(made.statement).held] == ["c.exact", "b.high", "b.low"]
+    assert view_of(SAMPLE.statement).held == ()  # five grave findings leave no room
 
 
 def test_the_number_beside_a_finding_is_the_one_with_a_limit() -> None:
@@ -247,7 +270,9 @@ def test_paragraphs_stand_in_the_order_of_the_law_with_the_gravest_finding_first
     assert [link.word for link in view.paragraphs[4].links] == ["failed", "failed", "failed", "inconclusive"]
 
 
-@pytest.mark.parametrize(("outcome", "sentence"), [("fail", "1 rule of 2 blocks"), ("warn", "0 rules of 2 block")])
+@pytest.mark.parametrize(
+    ("outcome", "sentence"), [("fail", "1 of 2 judgements blocks"), ("warn", "none of 2 judgements blocks")]
+)
 def test_a_verdict_lists_what_is_not_plainly_satisfied(outcome: str, sentence: str) -> None:
     def judgement(word: Outcome, check: str) -> Judgement:
         return Judgement(rule="findings", check=check, outcome=word, code="c", message="m")
