@@ -214,7 +214,8 @@ def _null_sighting(
             view.base, truth, scene.scale, names, of=view.of, clients=view.clients, steps=view.local_steps,
             learning_rate=view.learning_rate,
         )  # fmt: skip
-        factor = _signal(read_tensors(view, names), defences) / max(_length(clear), np.finfo(np.float64).tiny)
+        length = _length(clear)
+        factor = _signal(read_tensors(view, names), defences) / length if length > np.finfo(np.float32).tiny else 0.0
         hidden = imitate({name: value * factor for name, value in clear.items()}, defences, rng)
         tensors = {name: torch.from_numpy(value) for name, value in hidden.items()}
         views.append(replace(view, tensors=tensors, truth=truth))

@@ -32,8 +32,8 @@ TOLERANCE = 0.10
 """Above the best constant guess; chance is high for labels, so the tolerance is, too."""
 PLAN = 256
 """Labels to plant for a pass."""
-FIT = 0.15
-"""Mean distance of the counts from whole numbers up to which a known scale is believed."""
+IMPOSSIBLE = -0.5
+"""A label counted less often than this contradicts the scale that was assumed."""
 MOST_PUBLIC = 2000
 """Public records from which a model's answers are averaged."""
 
@@ -53,7 +53,7 @@ def reconstruct(
         confusion: Mean softmax of public records of each label, shape (classes, classes), rows sum to one; uniform, as
             of an untrained model, by default.
         scale: The s above: 1 for a gradient of the mean loss, learning rate times steps for a delta; None if unknown.
-            Where it does not give whole counts (a clipped update), it is not used.
+            Where it gives counts below zero, it is not used.
 
     Returns:
         Sorted labels, shape (records,); none where no entry is negative.
@@ -63,7 +63,7 @@ def reconstruct(
     if records == 1:
         return np.array([impulses.argmin()], dtype=np.int64)
     classes = len(impulses)
-    answers = np.full((classes, classes), 1 / classes) if confusion is None else confusion
+    answers: Array = np.full((classes, classes), 1 / classes) if confusion is None else confusion
     values, vectors = np.linalg.eig(answers.T)
     stationary = np.abs(np.real(vectors[:, np.abs(values - 1).argmin()]))
     stationary /= stationary.sum()
@@ -72,15 +72,14 @@ def reconstruct(
     counts = np.maximum(absent, 0)
     if scale is not None:
         known = records * (solved / scale + (1 - solved.sum() / scale) * stationary)
-        if np.abs(known - np.maximum(np.round(known), 0)).mean() < FIT:
-            counts = np.maximum(known, 0)
+        counts = np.maximum(known, 0) if known.min() > IMPOSSIBLE else counts
     return np.repeat(np.arange(classes), _rounded(counts, records))
 
 
 def _rounded(counts: Array, total: int) -> IntArray:
     """Return whole counts that sum to `total`, by largest remainder."""
     shares = counts * (total / counts.sum())
-    whole = np.floor(shares + 1e-9).astype(np.int64)
+    whole: IntArray = np.floor(shares + 1e-9).astype(np.int64)
     for label in np.argsort(whole - shares, kind="stable")[: total - int(whole.sum())]:
         whole[label] += 1
     return whole
@@ -167,50 +166,31 @@ class _Problem:
 
 
 @dataclass(frozen=True, eq=False)
-class _Reading:
-    """One way to read the last layer, with its predictions in the system and the control arm."""
+class _Played(Arms):
+    """The arms, with what the best reading told."""
 
-    system: list[IntArray]
-    control: list[IntArray]
+    told: tuple[IntArray, ...] = ()
 
 
 def _told(system: System, ctx: Context, problem: _Problem, omitted: Sequence[str]) -> Finding:
     """Return the finding of reading the last layer in the views."""
-    views = problem.views
-    batches = [view.truth.y.numpy() for view in views]
-    confusions: dict[int, Array | None] = {}
-    readings = {name: _read(problem, read, confusions) for name, read in _readings(problem.layer).items()}
-    other = _others(batches, ctx.rng("null"))
-    constants = best_constant(batches)
-    constant = _hits([constants[len(batch)] for batch in batches], batches)
-    variants = {}
-    for name, reading in readings.items():
-        told, null = _hits(reading.system, batches), _hits([reading.system[i] for i in other], batches)
-        control = _hits(reading.control, [batch[i : i + 1] for batch in batches for i in range(len(batch))])
-        variants[name] = Paired(told, _harder(told, null, constant), control)
-    best = max(variants.values(), key=lambda paired: (int(paired.system.sum()), int(paired.control.sum())))
-    arms = Arms(
-        control=best.control,
-        system=best.system,
-        null=best.null,
-        chance=float(constant.mean()),
-        views=len(views),
-        variants=variants,
-    )
+    arms = _play(problem, ctx.rng("null"))
     decision = verdict(arms, tolerance=TOLERANCE, most_chance=None)
-    larger = any(len(batch) > 1 for batch in batches)
-    shown = {f"prediction_{i:05d}": found for i, found in enumerate(max(readings.values(), key=_count).system)}
+    shown = {f"prediction_{position:05d}": labels for position, labels in enumerate(arms.told)}
     kept = ctx.evidence("predicted labels", npz_bytes(shown), "application/x-npz", Confidentiality.RESTRICTED)
     lines = [
         f"Reading by {name}: system {int(one.system.sum())}, null {int(one.null.sum())}, "
         f"control {int(one.control.sum())} of {len(one.system)}."
-        for name, one in variants.items()
+        for name, one in arms.variants.items()
     ]
     remedy = Remedy(
         parameter="federation.visibility", direction="set", value="aggregate",
         text="Let the server see sums alone (secure aggregation), or let each client clip and add noise.",
     )  # fmt: skip
-    method = "labels of each update told by its last layer, as a multiset, by the better reading"
+    limitations = ["Chance is the best constant guess for these very updates.", *omitted]
+    if any(len(view.truth) > 1 for view in problem.views):
+        limitations.append("The control reads batches of one; of larger batches labels are counted, not read.")
+    method = "labels of each update told by its last layer, as a multiset, by the best reading"
     return answer(
         ctx,
         system,
@@ -220,65 +200,96 @@ def _told(system: System, ctx: Context, problem: _Problem, omitted: Sequence[str
         measurements=arm_measurements(arms, decision, "label_accuracy", method),
         evidence=[*arms_plot(ctx, arms, decision, "Labels told from single updates", "share of labels told"), kept],
         remedy=remedy,
-        limitations=[
-            "Chance is the best constant guess for these very updates.",
-            *(["The control reads batches of one; of larger batches labels are counted, not read."] if larger else []),
-            *omitted,
-        ],
+        limitations=limitations,
         detail="\n".join(lines),
         diagnosis="the twins' last layer has a gradient of zero, as of dead units or of a loss that has vanished",
     )
 
 
-Read = Callable[[Mapping[str, Array]], Array]
-
-
-def _readings(layer: LayerNames) -> dict[str, Read]:
-    """Return how to get one number a class from the last layer's gradients, by name."""
-    weight, bias = layer.weight, layer.bias
-    readings: dict[str, Read] = {"row sums of the last weight": lambda gradients: gradients[weight].sum(axis=1)}
-    if bias is not None:
-        readings = {"last bias": lambda gradients: gradients[bias], **readings}
-    return readings
-
-
-def _read(problem: _Problem, read: Read, confusions: dict[int, Array | None]) -> _Reading:
-    """Return what one reading predicts for each view, and for each record's twin."""
-    layer = problem.layer
+def _play(problem: _Problem, rng: np.random.Generator) -> _Played:
+    """Play every reading in three arms; the null is other updates, or the best constant guess where that is better."""
+    views, layer = problem.views, problem.layer
     names = [name for name in (layer.weight, layer.bias) if name]
-    system, control = [], []
-    for view in problem.views:
-        sign = -1.0 if view.of == "delta" else 1.0  # descent moves against the gradient
-        entries = _impulses(read({name: sign * view.tensors[name].double().numpy() for name in names}))
-        if len(view.truth) > 1 and id(view.base) not in confusions:
-            confusions[id(view.base)] = _confusion(view, problem, len(entries))
-        confusion = confusions.get(id(view.base))
-        scale = None if problem.clipped or entries.size == 2 else _known_scale(view)
-        system.append(reconstruct(entries, len(view.truth), confusion=confusion, scale=scale))
-        for row in range(len(view.truth)):
-            alone = records_of(view.truth, np.array([row]))
-            control.append(reconstruct(_impulses(read(clear_gradient(view.base, alone, problem.scale, names))), 1))
-    return _Reading(system, control)
+    batches = [view.truth.y.numpy() for view in views]
+    alone = [batch[row : row + 1] for batch in batches for row in range(len(batch))]
+    twins = [
+        clear_gradient(view.base, records_of(view.truth, np.array([row])), problem.scale, names)
+        for view in views
+        for row in range(len(view.truth))
+    ]
+    bases = {id(view.base): view for view in views if len(view.truth) > 1}
+    answers = {key: _confusion(view, problem) for key, view in bases.items()}
+    other, constants = _others(batches, rng), best_constant(batches)
+    constant = _hits([constants[len(batch)] for batch in batches], batches)
+    variants: dict[str, Paired] = {}
+    told: dict[str, tuple[IntArray, ...]] = {}
+    for name, reading in _readings(layer).items():
+        told[name] = tuple(_labels_of(view, reading, problem, answers.get(id(view.base))) for view in views)
+        hits = _hits(told[name], batches)
+        null = _harder(hits, _hits([told[name][index] for index in other], batches), constant)
+        control = _hits([reconstruct(_impulses(reading.get(twin)), 1) for twin in twins], alone)
+        variants[name] = Paired(hits, null, control)
+    best = max(variants, key=lambda name: (int(variants[name].system.sum()), int(variants[name].control.sum())))
+    chosen = variants[best]
+    return _Played(
+        control=chosen.control,
+        system=chosen.system,
+        null=chosen.null,
+        chance=float(constant.mean()),
+        views=len(views),
+        variants=variants,
+        told=told[best],
+    )
 
 
-def _confusion(view: View, problem: _Problem, classes: int) -> Array | None:
+@dataclass(frozen=True)
+class _Reading:
+    """How to get one number a class from the last layer's gradients."""
+
+    get: Callable[[Mapping[str, Array]], Array]
+    scaled: bool = False
+    """Whether their scale is that of the loss, if nothing has clipped them."""
+
+
+def _readings(layer: LayerNames) -> dict[str, _Reading]:
+    """Return the ways to read the last layer, by name."""
+    weight, bias = layer.weight, layer.bias
+    rows = {"row sums of the last weight": _Reading(lambda gradients: gradients[weight].sum(axis=1))}
+    if bias is None:
+        return rows
+    return {
+        "last bias": _Reading(lambda gradients: gradients[bias], scaled=True),
+        "last bias at any scale": _Reading(lambda gradients: gradients[bias]),  # a client may clip without a word
+        **rows,
+    }
+
+
+def _labels_of(view: View, reading: _Reading, problem: _Problem, confusion: Array | None) -> IntArray:
+    """Return what one reading tells of one view."""
+    sign = -1.0 if view.of == "delta" else 1.0  # descent moves against the gradient
+    names = [name for name in (problem.layer.weight, problem.layer.bias) if name]
+    impulses = _impulses(reading.get({name: sign * view.tensors[name].double().numpy() for name in names}))
+    scale = _known_scale(view) if reading.scaled and not problem.clipped else None
+    fits = confusion if confusion is not None and len(confusion) == len(impulses) else None
+    return reconstruct(impulses, len(view.truth), confusion=fits, scale=scale)
+
+
+def _confusion(view: View, problem: _Problem) -> Array | None:
     """Return the mean softmax of public records of each label at a view's base; None without public records.
 
-    A label without public records is taken to be answered as the mean record is.
+    A label without public records is taken to be answered as the mean label is.
     """
-    if problem.reference is None:
+    if problem.reference is None or not bool((problem.reference.y >= 0).any()):
         return None
-    known = problem.reference.y >= 0
-    public = records_of(problem.reference, np.flatnonzero(known.numpy())[:MOST_PUBLIC])
+    public = records_of(problem.reference, np.flatnonzero((problem.reference.y >= 0).numpy())[:MOST_PUBLIC])
     with torch.no_grad():
         output = view.base(problem.scale.normalised(public.x))
-    if not len(public) or output.ndim != 2 or output.shape[1] != classes:
+    if output.ndim != 2 or output.shape[1] < 2:
         return None
-    answers = torch.softmax(output.double(), dim=1).numpy()
-    labels = public.y.numpy()
-    means = [answers[labels == label].mean(axis=0) for label in range(classes) if (labels == label).any()]
-    overall = np.mean(means, axis=0)
-    return np.array([answers[labels == c].mean(axis=0) if (labels == c).any() else overall for c in range(classes)])
+    answers, labels = torch.softmax(output.double(), dim=1).numpy(), public.y.numpy()
+    means = {label: answers[labels == label].mean(axis=0) for label in np.unique(labels).tolist()}
+    overall = np.mean(list(means.values()), axis=0)
+    return np.array([means.get(label, overall) for label in range(output.shape[1])])
 
 
 def _known_scale(view: View) -> float | None:
@@ -314,7 +325,3 @@ def _hits(predicted: Sequence[IntArray], batches: Sequence[IntArray]) -> BoolArr
 def _harder(system: BoolArray, *nulls: BoolArray) -> BoolArray:
     """Return the null arm that the system arm beats least: an accusation has to beat them all."""
     return max(nulls, key=lambda null: mcnemar_exact(int((system & ~null).sum()), int((null & ~system).sum())))
-
-
-def _count(reading: _Reading) -> int:
-    return sum(len(one) for one in reading.system)

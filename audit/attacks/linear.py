@@ -98,9 +98,9 @@ def reconstruct(weight: Array, bias: Array | None, knowledge: Knowledge) -> tupl
 def _ratio(weight: Array, bias: Array, knowledge: Knowledge) -> Array:
     """Return row over bias entry, in raw units: medians of rows that agree, the largest groups first, then single rows.
 
-    For a batch of one the least-squares combination of all rows comes last: it averages rounding and noise away. Of
-    several records a row may be a mixture, so rows that the model confirms come first: those whose bias entry is what
-    the model gives for that very record alone, up to a factor that all such rows share.
+    For a batch of one the least-squares combination of all rows takes the place of single rows: it averages rounding
+    and noise away. Of several records a row may be a mixture, so rows that the model confirms come first: those whose
+    bias entry is what the model gives for that very record alone, up to a factor that all such rows share.
     """
     rows = np.flatnonzero(bias)
     rows = rows[np.argsort(-np.abs(bias[rows]), kind="stable")]
@@ -112,7 +112,8 @@ def _ratio(weight: Array, bias: Array, knowledge: Knowledge) -> Array:
     most = PER_RECORD * knowledge.records
     if knowledge.records == 1:
         combined = (bias @ weight) / (bias @ bias) * knowledge.deviation + knowledge.mean
-        medians = _medians(raw, groups_of(inputs, AGREEMENT)[: most - 1])
+        agreeing = [members for members in groups_of(inputs, AGREEMENT) if len(members) > 1]  # else noise: a wild guess
+        medians = _medians(raw, agreeing[: most - 1])
         return np.concatenate([medians, np.clip(combined, knowledge.low, knowledge.high)[None]])
     same = groups_of(inputs, SAMENESS)
     sure = np.zeros(len(same), dtype=bool)
