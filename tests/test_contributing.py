@@ -28,19 +28,22 @@ def test_there_are_three_examples() -> None:
     ("example", "check", "status"),
     [
         ("add a check", "local.enough-clients", "fail"),
-        ("add an attack", "attack.example", "skipped"),
+        ("add an attack", "attack.example", "fail"),
         ("add a control", "local.intended-purpose", "pass"),
     ],
 )
 def test_an_example_is_found_and_answers(
-    example: str, check: str, status: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    example: str, check: str, status: str, tmp_path: Path, demo_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "mine.py").write_text(EXAMPLES[example], encoding="utf-8")
-    (tmp_path / "system.toml").write_text(SYSTEM, encoding="utf-8")
+    system = tmp_path / "system.toml"
+    system.write_text(SYSTEM, encoding="utf-8")
+    if example == "add an attack":
+        system = demo_folder / "careless" / "system.toml"  # updates in the clear, of batches of one
     plugin = ["--checks", str(tmp_path / "mine.py"), "--json"]
     assert run(["checks", *plugin]) == 0
     assert check in {row["id"] for row in json.loads(capsys.readouterr().out)["checks"]}
-    arguments = ["run", str(tmp_path / "system.toml"), "-o", str(tmp_path / "bundle"), "--only", check, "--no-render"]
+    arguments = ["run", str(system), "-o", str(tmp_path / "bundle"), "--only", check, "--no-render"]
     assert run([*arguments, *plugin]) == 0
     found = {row["check"]: row for row in json.loads(capsys.readouterr().out)["findings"]}
     assert found[check]["status"] == status

@@ -41,11 +41,13 @@ def sections() -> dict[str, list[Step]]:
 
 
 def parse(block: str) -> Iterator[Step]:
-    """Yield the commands of one block; a command goes on over a backslash at the end of a line."""
+    """Yield the commands of one block; a command goes on over a backslash, and over lines that begin with `> `."""
     for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
         lines = part.splitlines(keepends=True)
-        end = next(i for i, line in enumerate(lines) if not line.endswith("\\\n")) + 1
-        yield Step("".join(lines[:end]), "".join(lines[end:]))
+        end = 1
+        while lines[end - 1].endswith("\\\n") or (end < len(lines) and lines[end].startswith("> ")):
+            end += 1
+        yield Step("".join(line.removeprefix("> ") for line in lines[:end]), "".join(lines[end:]))
 
 
 def matches(expected: str, printed: str) -> bool:
@@ -82,7 +84,7 @@ def test_what_the_readme_shows_is_what_happens(section: str, folder: Path) -> No
 
 def test_the_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    named = set(re.findall(r"\bmake ([a-z-]+)", README))
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.MULTILINE))
     assert {"demo", "test"} <= named
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in named)
 
