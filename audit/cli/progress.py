@@ -68,4 +68,4 @@ class DrawnProgress(RunProgress):
             line = Text(f"  {sign} ", style=style)
             line.append(f"{check.id:<24}", style="bold")
             line.append(f" {finding.summary}", style="default")
-            self._console.print(line, overflow="fold")
+            self._console.print(line, soft_wrap=True)
