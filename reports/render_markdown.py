@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>~&$#])")
 _LEADING = re.compile(r"^([+=:-]|\d+(?=[.)](?:\s|$)))")
-_LINKS = re.compile(r"://|www\.|@|mailto:|xmpp:|:[\w+-]+:", re.IGNORECASE)
+_LINKS = re.compile(r"://|www\.|@|mailto:|xmpp:|(?<!\d):[\w+-]+:", re.IGNORECASE)
 _TICKS = re.compile(r"`+")
 
 

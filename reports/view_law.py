@@ -1,5 +1,6 @@
 """The law, prepared for people: what the findings say of each duty, and which duties still lack evidence."""
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -123,4 +124,4 @@ def paragraphs_of(report: Report) -> tuple[ParagraphRow, ...]:
 def _order(control: str) -> tuple[tuple[int, str], ...]:
     """Return a key that sorts Art. 9 before Art. 15, and annexes after articles."""
     words = control.replace(":", "(").replace("#", "(").replace(")", "").split("(")
-    return tuple((int(word), "") if word.isdigit() else (10**6, word) for word in words)
+    return tuple((int(word), "") if re.fullmatch(r"[0-9]{1,9}", word) else (10**9, word) for word in words)

@@ -3,6 +3,8 @@
 from datetime import date
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reports.model import (
     Claims,
@@ -268,6 +270,12 @@ def test_paragraphs_stand_in_the_order_of_the_law_with_the_gravest_finding_first
         "GDPR Art. 32(1)(a)",
     ]
     assert [link.word for link in view.paragraphs[4].links] == ["failed", "failed", "failed", "inconclusive"]
+
+
+@given(st.lists(st.from_regex(r"(EU-AIA|GDPR|X):(annex-)?[\w²³①()#-]{0,12}", fullmatch=True), min_size=1, max_size=6))
+def test_any_control_can_be_put_in_order(controls: list[str]) -> None:
+    made = small(found("a.fail", Status.FAIL, controls=tuple(controls)))
+    assert {one.paragraph.id for one in view_of(made.statement).paragraphs} == set(controls)
 
 
 @pytest.mark.parametrize(
