@@ -40,7 +40,9 @@ PER_RECORD = 4
 MOST_CONFIRMED = 512
 """Readings that are checked against the model."""
 ITERATIONS = 60
-"""Of the power method; the ratio of singular values that matters is far from one."""
+"""Of the power method, at most; the ratio of singular values that matters is far from one."""
+CONVERGED = 1e-9
+"""Largest change of a unit vector's coordinate at which the power method ends."""
 
 
 Impulses = Callable[[Array, IntArray], Array]
@@ -165,7 +167,9 @@ def _singular(weight: Array, bias: Array | None) -> Array:
         length = np.linalg.norm(vector)
         if length == 0:
             return np.zeros((0, weight.shape[1]))
-        vector = vector / length
+        before, vector = vector, vector / length
+        if np.abs(vector - before).max() < CONVERGED:
+            break
     if bias is None or not bias.any():
         return np.array([vector, -vector])
     return np.asarray((np.sign((weight @ vector) @ bias) * vector)[None])

@@ -5,7 +5,7 @@ import tomllib
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.toml_writer import toml_text
@@ -22,6 +22,7 @@ TABLE = st.recursive(
 )
 
 
+@settings(max_examples=60)
 @given(TABLE)
 def test_what_is_written_reads_back(table: dict[str, object]) -> None:
     assert tomllib.loads(toml_text(table)) == table

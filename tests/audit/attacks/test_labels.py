@@ -91,15 +91,15 @@ def test_no_constant_guess_does_better_than_the_best(batches: list[list[int]]) -
     ids=["clear", "pruned", "signs", "int8", "little-noise"],
 )
 def test_what_is_no_protection_fails(planted, ask, defend) -> None:
-    asked = ask(labels, planted(defend=defend))
+    asked = ask(labels, planted(clients=40, reference=0, defend=defend))
     assert asked.finding.status is Status.FAIL
     assert asked.value("label_accuracy") > 0.9
-    assert asked.value("chance") < 0.2
+    assert asked.value("chance") < 0.25
 
 
 @pytest.mark.parametrize("batch", [2, 8, 16])
 def test_the_labels_of_larger_batches_are_told(planted, ask, batch: int) -> None:
-    asked = ask(labels, planted(clients=128 // batch, batch=batch, reference=300))
+    asked = ask(labels, planted(clients=64 // batch, batch=batch, reference=300))
     assert asked.finding.status is Status.FAIL
     assert asked.value("label_accuracy") > 0.95
 
@@ -134,7 +134,7 @@ def test_a_model_with_one_logit_gives_its_labels_away(tmp_path, ask) -> None:
 
 
 def test_updates_that_hold_nothing_are_no_pass(planted, ask) -> None:
-    finding = ask(labels, planted(defend=lambda u, r: {n: 0 * v for n, v in u.items()})).finding
+    finding = ask(labels, planted(clients=12, defend=lambda u, r: {n: 0 * v for n, v in u.items()})).finding
     assert (finding.status, finding.reason) == (Status.INCONCLUSIVE, "no-usable-record")
 
 

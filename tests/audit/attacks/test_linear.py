@@ -145,7 +145,7 @@ def as_they_are(update, _rng):
     ids=["clear", "tiny", "prune-90", "prune-99", "signs", "int8", "little-noise"],
 )
 def test_what_is_no_protection_fails(planted, ask, defend, most, least, reading_name) -> None:
-    asked = ask(linear, planted(defend=defend))
+    asked = ask(linear, planted(clients=24, reference=300, defend=defend))
     assert asked.finding.status is Status.FAIL
     assert asked.finding.severity is Severity.CRITICAL
     assert least <= asked.value("identifiability") <= most
@@ -158,8 +158,8 @@ def test_what_is_no_protection_fails(planted, ask, defend, most, least, reading_
     [
         lambda u, r: gaussian(clip(u, 1.0), 1.0, r),
         lambda u, r: sign(gaussian(clip(u, 1.0), 1.0, r)),
-        lambda u, r: quantise(gaussian(clip(u, 1.0), 1.0, r)),
-        lambda u, r: top_k(gaussian(clip(u, 1.0), 1.0, r), 0.01),
+        pytest.param(lambda u, r: quantise(gaussian(clip(u, 1.0), 1.0, r)), marks=pytest.mark.slow),
+        pytest.param(lambda u, r: top_k(gaussian(clip(u, 1.0), 1.0, r), 0.01), marks=pytest.mark.slow),
     ],
     ids=["noised", "sign-of-noised", "noised-int8", "noised-pruned"],
 )
@@ -199,11 +199,11 @@ def test_larger_batches_lose_the_records_with_a_neuron_to_themselves(planted, as
 
 
 def test_a_layer_without_bias_fails_too(planted, ask, perceptron) -> None:
-    assert ask(linear, planted(model=perceptron(bias=False))).value("identifiability") == 1.0
+    assert ask(linear, planted(clients=12, model=perceptron(bias=False))).value("identifiability") == 1.0
 
 
 def test_larger_batches_without_bias_are_no_pass(planted, ask, perceptron) -> None:
-    finding = ask(linear, planted(clients=30, batch=2, model=perceptron(bias=False))).finding
+    finding = ask(linear, planted(clients=8, batch=2, model=perceptron(bias=False))).finding
     assert (finding.status, finding.reason) == (Status.INCONCLUSIVE, "undecided")
     assert "no-bias" in finding.summary
 
@@ -215,18 +215,18 @@ def test_signs_of_larger_batches_are_no_pass(planted, ask) -> None:
 
 
 def test_a_dead_model_is_inconclusive(planted, ask, perceptron) -> None:
-    finding = ask(linear, planted(model=perceptron(dead=True))).finding
+    finding = ask(linear, planted(clients=20, model=perceptron(dead=True))).finding
     assert (finding.status, finding.reason) == (Status.INCONCLUSIVE, "control-failed")
     assert "dead units" in finding.summary
 
 
 def test_updates_that_hold_nothing_are_no_pass(planted, ask) -> None:
-    finding = ask(linear, planted(defend=lambda u, r: {n: 0 * v for n, v in u.items()})).finding
+    finding = ask(linear, planted(clients=12, defend=lambda u, r: {n: 0 * v for n, v in u.items()})).finding
     assert (finding.status, finding.reason) == (Status.INCONCLUSIVE, "no-usable-record")
 
 
 def test_few_records_never_pass(planted, ask) -> None:
-    finding = ask(linear, planted(clients=58, defend=lambda u, r: gaussian(clip(u, 1.0), 1.0, r))).finding
+    finding = ask(linear, planted(clients=30, defend=lambda u, r: gaussian(clip(u, 1.0), 1.0, r))).finding
     assert (finding.status, finding.reason) == (Status.INCONCLUSIVE, "too-few-records")
     assert finding.remedy.value == "59"
 
@@ -237,7 +237,7 @@ def test_few_candidates_never_pass(planted, ask) -> None:
 
 
 def test_without_public_records_other_views_are_the_null(planted, ask) -> None:
-    asked = ask(linear, planted(reference=0))
+    asked = ask(linear, planted(clients=24, reference=0))
     assert asked.finding.status is Status.FAIL
     assert asked.value("null_identifiability") == 0.0
 
@@ -270,7 +270,7 @@ def test_the_answer_is_the_same_twice_and_holds_no_record(planted, ask) -> None:
 
 def test_the_same_record_in_several_rounds_is_read_from_all_of_them(tmp_path: Path, ask, digits, perceptron) -> None:
     model, rng = perceptron(), np.random.default_rng(1)
-    records = [Truth(torch.from_numpy(digits.x[i : i + 1]), torch.from_numpy(digits.y[i : i + 1])) for i in range(20)]
+    records = [Truth(torch.from_numpy(digits.x[i : i + 1]), torch.from_numpy(digits.y[i : i + 1])) for i in range(10)]
     found = []
     for rounds in (1, 16):
         folder = tmp_path / f"rounds{rounds}"
@@ -279,9 +279,10 @@ def test_the_same_record_in_several_rounds_is_read_from_all_of_them(tmp_path: Pa
             for number in range(rounds):
                 for client, truth in enumerate(records):
                     clear = clip(clear_gradient(model, truth, PLAIN, [n for n, _ in model.named_parameters()]), 1.0)
-                    noised = gaussian(clear, 0.06, rng)
+                    noised = gaussian(clear, 0.08, rng)
                     for name, parameter in model.named_parameters():
                         parameter.grad = torch.from_numpy(noised[name]).float()
                     capture.record_gradient(model, (truth.x, truth.y), client=f"c{client}", round=number)
         found.append(ask(linear, folder).value("identifiability"))
-    assert found[0] < 0.6 < 0.9 < found[1]
+    assert found[0] <= 0.7
+    assert found[1] >= 0.9
