@@ -111,6 +111,16 @@ def test_a_status_is_a_word_beside_its_shape_and_colour(page: Page) -> None:
     assert {mark.text for mark in marks if mark.text} >= {"passed", "failed", "inconclusive", "not tested", "error"}
 
 
+def test_what_failed_or_broke_stands_open_and_the_rest_is_one_touch_away(page: Page) -> None:
+    found = {e.attributes["class"] or "": "open" in e.attributes for e in page.every("details") if "id" in e.attributes}
+    assert found == {
+        "finding fail": True,
+        "finding error": True,
+        "finding inconclusive": False,
+        "finding pass": False,
+    }
+
+
 def test_it_never_calls_itself_valid_or_the_system_compliant(page: Page) -> None:
     words = set(re.findall(r"[a-z]+", page.text.lower()))
     assert not words & {"valid", "compliant", "certified", "guaranteed", "approved"}

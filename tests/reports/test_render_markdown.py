@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
@@ -37,6 +37,11 @@ def plain() -> str:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(word=hostile)
+@example(word="1. one")
+@example(word="12) twelve")
+@example(word="- one")
+@example(word="# one #")
+@example(word=": one | two@e.org |")
 def test_hostile_strings_stay_text(plain: str, word: str) -> None:
     markdown = render_markdown(view_of_word(word))
     assert {token.type for token in inline(markdown)} <= HARMLESS
