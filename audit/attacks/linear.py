@@ -38,7 +38,7 @@ MOST_ROWS = 2048
 PER_RECORD = 4
 """Reconstructions handed in for each record."""
 MOST_CONFIRMED = 512
-"""Readings that are checked against the model."""
+"""Rows that are checked against the model."""
 ITERATIONS = 60
 """Of the power method, at most; the ratio of singular values that matters is far from one."""
 CONVERGED = 1e-9
@@ -118,14 +118,16 @@ def _ratio(weight: Array, bias: Array, knowledge: Knowledge) -> Array:
         medians = _medians(raw, agreeing[: most - 1])
         return np.concatenate([medians, np.clip(combined, knowledge.low, knowledge.high)[None]])
     same = groups_of(inputs, SAMENESS)
-    sure = np.zeros(len(same), dtype=bool)
+    sure = np.zeros(len(rows), dtype=bool)
     if knowledge.impulses is not None and same:
-        leaders = np.array([members[0] for members in same[:MOST_CONFIRMED]])
-        expected = knowledge.impulses(raw[leaders], rows[leaders])
-        sure[: len(leaders)] = shares_a_factor(bias[rows[leaders]], expected)
-    groups = [members for members, confirmed in zip(same, sure, strict=True) if confirmed]
-    others = np.sort(np.concatenate([[], *(m for m, confirmed in zip(same, sure, strict=True) if not confirmed)]))
-    others = others.astype(np.int64)
+        group = np.empty(len(rows), dtype=np.int64)
+        for number, members in enumerate(same):
+            group[members] = number
+        first = slice(MOST_CONFIRMED)
+        expected = knowledge.impulses(raw[first], rows[first])
+        sure[first] = shares_a_factor(bias[rows[first]], expected, group[first])
+    groups = [members[sure[members]] for members in same if sure[members].any()]
+    others = np.flatnonzero(~sure)
     groups += [others[members] for members in by_promise(inputs[others], knowledge.records)]
     return _medians(raw, groups[:most])
 

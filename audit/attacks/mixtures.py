@@ -13,10 +13,10 @@ IntArray = npt.NDArray[np.int64]
 
 AGREEMENT = 1e-3
 """Squared distance of two rows, over the smaller squared norm, below which they tell of one record."""
-FACTOR_TOLERANCE = 1e-4
-"""Relative difference of two factors that are one."""
-CLOSEST_WINDOWS = 20
-"""Fullest windows of factors that are looked into: one record may fill a window alone, under several labels."""
+FACTOR_TOLERANCE = 3e-5
+"""Relative difference of two factors that are one, for entries of ordinary size."""
+FACTOR_ERROR = 2e-4
+"""Relative error of a factor: a small entry in float32 is what is left of larger ones."""
 
 
 def groups_of(inputs: Array, agreement: float) -> list[IntArray]:
@@ -45,31 +45,36 @@ def by_promise(inputs: Array, records: int) -> list[IntArray]:
     return [groups[index] for index in order]
 
 
-def shares_a_factor(seen: Array, expected: Array) -> BoolArray:
-    """Tell which entries are what is expected times one common factor: the one that most of them share.
+def shares_a_factor(seen: Array, expected: Array, group: IntArray) -> BoolArray:
+    """Tell which rows have a bias entry that is what is expected times one common factor, that of most groups.
+
+    Rows of one group agree anyway and are no evidence for one another; between factors that as many groups share, that
+    of more rows is taken.
 
     Args:
         seen: Bias entries, shape (m,).
         expected: What the model gives for each under each label, shape (m, labels).
+        group: Number of the group of each row, shape (m,).
 
     Returns:
-        Shape (m,); all false where no two share a factor.
+        Shape (m,); all false where no two groups share a factor.
     """
     factors = np.divide(seen[:, None], expected, out=np.zeros_like(expected), where=expected != 0)
     owner = np.broadcast_to(np.arange(len(seen))[:, None], factors.shape)
-    best = np.zeros(len(seen), dtype=bool)
+    factor, most = 0.0, (1, len(seen))
     for sign in (1.0, -1.0):  # a gradient's factor is above zero, a delta's below
         chosen = factors * sign > 0
         logarithms, owners = np.log(factors[chosen] * sign), owner[chosen]
         order = np.argsort(logarithms)
         logarithms, owners = logarithms[order], owners[order]
         ends = np.searchsorted(logarithms, logarithms + FACTOR_TOLERANCE, side="right")
-        for start in np.argsort(np.arange(len(ends)) - ends)[:CLOSEST_WINDOWS]:
-            members = np.zeros(len(seen), dtype=bool)
-            members[owners[start : ends[start]]] = True
-            if members.sum() > max(1, best.sum()):
-                best = members
-    return best
+        for start in np.flatnonzero(ends - np.arange(len(ends)) > 1):
+            rows = np.unique(owners[start : ends[start]])
+            weight = (len(np.unique(group[rows])), len(rows))
+            if weight > most:
+                most = weight
+                factor = sign * float(np.exp(np.median(logarithms[start : ends[start]])))
+    return np.asarray((np.abs(factors - factor) <= FACTOR_ERROR * abs(factor)).any(axis=1) & (factor != 0))
 
 
 def _corners(points: Array, most: int) -> list[int]:

@@ -32,10 +32,18 @@ def test_a_common_factor_under_any_label_confirms() -> None:
     seen = rng.normal(size=12)
     for row, label in ((2, 0), (5, 3), (9, 1)):
         seen[row] = -0.125 * expected[row, label]
-    confirmed = shares_a_factor(seen, expected)
+    confirmed = shares_a_factor(seen, expected, np.arange(12))
     assert np.flatnonzero(confirmed).tolist() == [2, 5, 9]
 
 
 def test_a_factor_shared_with_nobody_confirms_nobody() -> None:
-    assert not shares_a_factor(np.array([1.0, 2.0]), np.array([[3.0], [7.0]])).any()
-    assert not shares_a_factor(np.array([1.0]), np.zeros((1, 2))).any()
+    assert not shares_a_factor(np.array([1.0, 2.0]), np.array([[3.0], [7.0]]), np.arange(2)).any()
+    assert not shares_a_factor(np.array([1.0]), np.zeros((1, 2)), np.arange(1)).any()
+    alike = shares_a_factor(np.ones(3), np.ones((3, 1)), np.zeros(3, dtype=np.int64))
+    assert not alike.any()  # rows that agree anyway are no evidence for one another
+
+
+def test_of_two_factors_that_as_many_groups_share_that_of_more_rows_is_taken() -> None:
+    seen = np.array([2.0, 2.0, 5.0, 5.0, 5.0])
+    confirmed = shares_a_factor(seen, np.ones((5, 1)), np.array([0, 1, 2, 3, 3]))
+    assert confirmed.tolist() == [False, False, True, True, True]
