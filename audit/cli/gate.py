@@ -9,6 +9,7 @@ import click
 
 from audit.cli.answer import Answer, command
 from audit.cli.clock import DAY, MOMENT, the_time
+from audit.cli.collector import paused_collector
 from reports.bundle import read_bundle
 from reports.consistency import inconsistencies
 from reports.errors import FedauditError, IncompleteError, PolicyError
@@ -71,8 +72,9 @@ def gate(
     try:
         rules = load_policy(policy)
         _require_one_of(trust, unsigned, subjects, rules)
-        opened = _read(bundle) if trust is None else _verified(bundle, trust, subjects, moment)
-        return _judged(opened, rules, today or moment.astimezone(UTC).date())
+        with paused_collector():
+            opened = _read(bundle) if trust is None else _verified(bundle, trust, subjects, moment)
+            return _judged(opened, rules, today or moment.astimezone(UTC).date())
     except FedauditError as error:
         return _refused(error)
 

@@ -8,6 +8,7 @@ import click
 
 from audit.cli.answer import Answer, command
 from audit.cli.clock import MOMENT, the_time
+from audit.cli.collector import paused_collector
 from reports.nouns import moment_text
 from reports.statement import PREDICATE_TYPE
 from reports.trust import load_trust
@@ -52,16 +53,17 @@ def verify(
 
         render = renderings_of(bundle)
     try:
-        verified = verify_bundle(
-            bundle,
-            trusted,
-            subjects,
-            the_time(now),
-            policy_sha256=digest,
-            all_faults=all_faults,
-            signature_only=signature_only,
-            renderings=render,
-        )
+        with paused_collector():
+            verified = verify_bundle(
+                bundle,
+                trusted,
+                subjects,
+                the_time(now),
+                policy_sha256=digest,
+                all_faults=all_faults,
+                signature_only=signature_only,
+                renderings=render,
+            )
     except StepError as error:
         return _refused(error)
     return Answer(text=_text(verified, signature_only), fields=_fields(verified))
