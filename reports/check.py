@@ -8,10 +8,9 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
 from types import ModuleType
 
-from reports.context import Ask, Context, Options
+from reports.context import Ask, Check, Context, Options
 from reports.errors import CheckError
 from reports.model import Noun, Severity, Strength, System
 
@@ -35,35 +34,6 @@ _ID = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
 
 class DuplicateCheckError(CheckError):
     """Two checks have one id."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One question put to a system."""
-
-    id: str
-    """Parts joined by dots, words by hyphens: `secagg.double-reveal`."""
-    title: str
-    """A sentence that is true when the check passes."""
-    ask: Ask
-    """Yields the findings, at least one."""
-    needs: tuple[str, ...] = ()
-    """Words that `missing` resolves; all must hold."""
-    controls: tuple[str, ...] = ()
-    """Ids of the law catalogue that its findings bear on."""
-    kinds: tuple[str, ...] = ()
-    """Kinds of evidence that it emits, as the law catalogue names them."""
-    strength: Strength = Strength.STATISTICAL
-    """The kind of proof of its findings, unless a finding says otherwise."""
-    severity: Severity = Severity.MEDIUM
-    """The harm of a failure, unless a finding says otherwise."""
-    after_others: bool = False
-    """Whether it is asked when the others are done, since it judges what the run left behind."""
-
-    @property
-    def reads_findings(self) -> bool:
-        """Whether it reads the findings of the others, and so is planned last."""
-        return "findings" in self.needs
 
 
 def check(

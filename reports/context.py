@@ -1,4 +1,7 @@
-"""What a check may do to the world: draw numbers, run trials, keep evidence, write findings."""
+"""A check, and what it may do to the world: draw numbers, run trials, keep evidence, write findings.
+
+How a check is declared and found stands in `reports.check`, from which everybody imports these names.
+"""
 
 import hashlib
 import secrets
@@ -29,8 +32,6 @@ from reports.model import (
 if TYPE_CHECKING:
     import numpy
     import torch
-
-    from reports.check import Check
 
 Ask = Callable[[System, "Context"], Iterator[Finding]]
 Trial = TypeVar("Trial")
@@ -81,10 +82,39 @@ def _silent(_done: int, _total: int) -> None:
 
 
 @dataclass(frozen=True)
+class Check:
+    """One question put to a system."""
+
+    id: str
+    """Parts joined by dots, words by hyphens: `secagg.double-reveal`."""
+    title: str
+    """A sentence that is true when the check passes."""
+    ask: Ask
+    """Yields the findings, at least one."""
+    needs: tuple[str, ...] = ()
+    """Words that `missing` resolves; all must hold."""
+    controls: tuple[str, ...] = ()
+    """Ids of the law catalogue that its findings bear on."""
+    kinds: tuple[str, ...] = ()
+    """Kinds of evidence that it emits, as the law catalogue names them."""
+    strength: Strength = Strength.STATISTICAL
+    """The kind of proof of its findings, unless a finding says otherwise."""
+    severity: Severity = Severity.MEDIUM
+    """The harm of a failure, unless a finding says otherwise."""
+    after_others: bool = False
+    """Whether it is asked when the others are done, since it judges what the run left behind."""
+
+    @property
+    def reads_findings(self) -> bool:
+        """Whether it reads the findings of the others, and so is planned last."""
+        return "findings" in self.needs
+
+
+@dataclass(frozen=True)
 class Context:
     """What one check is given beside the system."""
 
-    check: "Check"
+    check: Check
     """The check that is asked."""
     system: System
     """The system it is asked of."""
