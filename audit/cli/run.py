@@ -64,6 +64,8 @@ def run(
         logging.basicConfig(level=logging.DEBUG)
     if organisation and not auditor:
         raise click.UsageError("--organisation needs --auditor: a person answers for the test")
+    if seed is not None and nonce:
+        raise click.UsageError("--nonce proves nothing beside --seed: a chosen seed does not follow from it")
     moment = the_time(now)
     signer = private_key(key, passphrase_from(passphrase_file)) if key else None
 
