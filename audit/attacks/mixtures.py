@@ -13,8 +13,10 @@ IntArray = npt.NDArray[np.int64]
 
 AGREEMENT = 1e-3
 """Squared distance of two rows, over the smaller squared norm, below which they tell of one record."""
-FACTOR_TOLERANCE = 3e-5
-"""Relative difference of two factors that are one, for entries of ordinary size."""
+FACTOR_TOLERANCE = 1e-6
+"""Relative difference of two factors that are one, for entries of ordinary size in float32; mixtures come near."""
+MOST_WITNESSES = 3
+"""Rows of one group that speak for a factor."""
 FACTOR_ERROR = 2e-4
 """Relative error of a factor: a small entry in float32 is what is left of larger ones."""
 
@@ -46,10 +48,10 @@ def by_promise(inputs: Array, records: int) -> list[IntArray]:
 
 
 def shares_a_factor(seen: Array, expected: Array, group: IntArray) -> BoolArray:
-    """Tell which rows have a bias entry that is what is expected times one common factor, that of most groups.
+    """Tell which rows have a bias entry that is what is expected times one common factor, that of most witnesses.
 
-    Rows of one group agree anyway and are no evidence for one another; between factors that as many groups share, that
-    of more rows is taken.
+    A factor needs two groups: rows of one agree with one another anyway, be they a record's or a mixture's, and count
+    as at most three witnesses.
 
     Args:
         seen: Bias entries, shape (m,).
@@ -61,7 +63,7 @@ def shares_a_factor(seen: Array, expected: Array, group: IntArray) -> BoolArray:
     """
     factors = np.divide(seen[:, None], expected, out=np.zeros_like(expected), where=expected != 0)
     owner = np.broadcast_to(np.arange(len(seen))[:, None], factors.shape)
-    factor, most = 0.0, (1, len(seen))
+    factor, most = 0.0, 0
     for sign in (1.0, -1.0):  # a gradient's factor is above zero, a delta's below
         chosen = factors * sign > 0
         logarithms, owners = np.log(factors[chosen] * sign), owner[chosen]
@@ -70,9 +72,10 @@ def shares_a_factor(seen: Array, expected: Array, group: IntArray) -> BoolArray:
         ends = np.searchsorted(logarithms, logarithms + FACTOR_TOLERANCE, side="right")
         for start in np.flatnonzero(ends - np.arange(len(ends)) > 1):
             rows = np.unique(owners[start : ends[start]])
-            weight = (len(np.unique(group[rows])), len(rows))
-            if weight > most:
-                most = weight
+            groups, sizes = np.unique(group[rows], return_counts=True)
+            witnesses = int(np.minimum(sizes, MOST_WITNESSES).sum())
+            if len(groups) > 1 and witnesses > most:
+                most = witnesses
                 factor = sign * float(np.exp(np.median(logarithms[start : ends[start]])))
     return np.asarray((np.abs(factors - factor) <= FACTOR_ERROR * abs(factor)).any(axis=1) & (factor != 0))
 

@@ -43,7 +43,7 @@ def test_a_factor_shared_with_nobody_confirms_nobody() -> None:
     assert not alike.any()  # rows that agree anyway are no evidence for one another
 
 
-def test_of_two_factors_that_as_many_groups_share_that_of_more_rows_is_taken() -> None:
+def test_of_two_factors_that_of_more_witnesses_is_taken() -> None:
     seen = np.array([2.0, 2.0, 5.0, 5.0, 5.0])
     confirmed = shares_a_factor(seen, np.ones((5, 1)), np.array([0, 1, 2, 3, 3]))
     assert confirmed.tolist() == [False, False, True, True, True]
