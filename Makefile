@@ -7,6 +7,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 READY  := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 
@@ -17,10 +18,10 @@ demo: $(READY)
 	$(BIN)/fedaudit demo demo
 
 test: $(READY)
-	$(BIN)/pytest -m "not slow and not llm and not flower and not ray and not browser"
+	$(PYTEST) -m "not slow and not llm and not flower and not ray and not browser"
 
 test-all: $(READY)
-	$(BIN)/pytest
+	$(PYTEST)
 
 check: $(READY)
 	$(BIN)/ruff format --check .
