@@ -19,7 +19,7 @@ from audit.plan import Planned, capabilities, plan
 from reports.bundle import BundleWriter
 from reports.check import Check, Context, Options, discover, unique
 from reports.dsse import sign
-from reports.errors import FedauditError
+from reports.errors import FedauditError, SystemFileError
 from reports.evidence import evidence_root
 from reports.executor import Executor, Serial
 from reports.keys import PrivateKey
@@ -116,6 +116,7 @@ def run_audit(
     checks = unique((*discover(), *request.extra_checks))
     can = capabilities(policy=request.policy_sha256 is not None)
     planned = plan(loaded.system, checks, only=request.only, skip=request.skip, capabilities=can)
+    _require_trust(loaded, planned, trusted=request.options.trust_code)
     progress.planned(planned)
     with BundleWriter(request.bundle) as writer, _one_thread():
         findings = _findings(request, loaded, planned, writer, executor or Serial(), progress)
@@ -126,6 +127,22 @@ def run_audit(
         renderings = render(statement, keyids, writer.content) if render else {}
         writer.finish(statement.body, signatures, renderings)
     return Audited(request.bundle, statement, key.keyid if key else None)
+
+
+def _require_trust(loaded: LoadedSystem, planned: Sequence[Planned], *, trusted: bool) -> None:
+    """Refuse to begin where a check would have to run the owner's code and nobody said that it may."""
+    model = loaded.system.model
+    if trusted or model is None or model.definition is None or model.layers is not None:
+        return
+    if needing := [
+        one.check.id for one in planned if one.runs and any("model.definition" in n for n in one.check.needs)
+    ]:
+        raise SystemFileError(
+            "system.untrusted_code",
+            f"{loaded.system.source.path}: model.definition: {model.definition.file.path} is code, which {needing[0]} "
+            "would have to run",
+            f"Read it, then say --trust-code; or leave out what needs it with --skip '{needing[0].split('.')[0]}.*'.",
+        )
 
 
 def root_seed(request: Request, system_sha256: str) -> int:

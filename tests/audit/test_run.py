@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
+from audit.cli.main import run
 from audit.run import Audited, Request, packages, run_audit
 from reports.bundle import read_bundle
 from reports.check import Check, Context
@@ -190,3 +193,23 @@ def test_a_killed_run_leaves_no_bundle_and_the_next_one_starts_clean(system_file
         assert list((folder / "out").iterdir()) == []
     done = audited(system_file, "out/bundle", DRAWS)
     assert [p.name for p in (folder / "out").iterdir()] == [done.bundle.name]
+
+
+def test_the_owners_code_runs_only_if_somebody_says_so(
+    system_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = system_file.parent
+    monkeypatch.chdir(folder)
+    (folder / "model.py").write_text("open('it-ran', 'w').close()\ndef build():\n    raise ValueError\n")
+    save_file({"w": np.zeros(1, np.float32)}, folder / "u.safetensors")
+    np.savez(folder / "t.npz", x=np.zeros((1, 1), np.float32), y=np.zeros(1, np.int64))
+    update = '[[updates]]\npath = "u.safetensors"\nkind = "gradient"\ntruth = "t.npz"\n'
+    system_file.write_text(system_file.read_text() + '[model]\ndefinition = "model.py:build"\n' + update)
+    line = ["run", "system.toml", "--no-render", "-o"]
+    assert run([*line, "refused"]) == 2
+    assert "--trust-code" in capsys.readouterr().err
+    assert run([*line, "left-out", "--skip", "attack.*"]) == 0
+    assert not (folder / "refused").exists()
+    assert not (folder / "it-ran").exists()
+    assert run([*line, "trusted", "--trust-code"]) == 0  # the control: the sentinel works
+    assert (folder / "it-ran").exists()
