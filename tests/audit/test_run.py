@@ -204,7 +204,9 @@ def test_the_owners_code_runs_only_if_somebody_says_so(
     save_file({"w": np.zeros(1, np.float32)}, folder / "u.safetensors")
     np.savez(folder / "t.npz", x=np.zeros((1, 1), np.float32), y=np.zeros(1, np.int64))
     update = '[[updates]]\npath = "u.safetensors"\nkind = "gradient"\ntruth = "t.npz"\n'
-    system_file.write_text(system_file.read_text() + '[model]\ncheckpoint = "u.safetensors"\ndefinition = "model.py:build"\n' + update)
+    system_file.write_text(
+        system_file.read_text() + '[model]\ncheckpoint = "u.safetensors"\ndefinition = "model.py:build"\n' + update
+    )
     line = ["run", "system.toml", "--no-render", "-o"]
     assert run([*line, "refused"]) == 2
     assert "--trust-code" in capsys.readouterr().err
