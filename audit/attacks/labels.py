@@ -8,20 +8,20 @@ impulse after another), here with what the model answers to public records of ea
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from audit.answer import Wording, answer, left_out, skipped, without_records
-from audit.decision import Arms, Paired, verdict
+from audit.decision import SIGNIFICANCE, Arms, Paired, verdict
 from audit.exhibits import arm_measurements, arms_plot, npz_bytes
 from audit.load import Truth, input_scale, planted_updates, reference_records
 from audit.twin import LayerNames, Scale, clear_gradient, readable_layers, records_of
 from audit.view import View, visible
 from reports.check import Context, check
-from reports.model import Confidentiality, Finding, Remedy, Severity, Strength, System
+from reports.model import Confidentiality, Finding, Remedy, Severity, Status, Strength, System
 from reports.statistics import mcnemar_exact
 
 Array = npt.NDArray[np.float64]
@@ -176,6 +176,10 @@ def _told(system: System, ctx: Context, problem: _Problem, omitted: Sequence[str
     """Return the finding of reading the last layer in the views."""
     arms = _play(problem, ctx.rng("null"))
     decision = verdict(arms, tolerance=TOLERANCE, most_chance=None)
+    diagnosis = "the twins' last layer has a gradient of zero, as of dead units or of a loss that has vanished"
+    if decision.status is Status.PASS and (blind := _blind_to_batches(problem)) is not None:
+        decision = replace(decision, status=Status.INCONCLUSIVE, reason="control-failed", control_hits=blind)
+        diagnosis = "of batches as large as these the best constant guess tells as many"
     shown = {f"prediction_{position:05d}": labels for position, labels in enumerate(arms.told)}
     kept = ctx.evidence("predicted labels", npz_bytes(shown), "application/x-npz", Confidentiality.RESTRICTED)
     lines = [
@@ -202,8 +206,37 @@ def _told(system: System, ctx: Context, problem: _Problem, omitted: Sequence[str
         remedy=remedy,
         limitations=limitations,
         detail="\n".join(lines),
-        diagnosis="the twins' last layer has a gradient of zero, as of dead units or of a loss that has vanished",
+        diagnosis=diagnosis,
     )
+
+
+def _blind_to_batches(problem: _Problem) -> int | None:
+    """Return how many labels the best reading tells of the same batches in the clear, if a constant guess does as well.
+
+    None where it tells more, or where every view holds one record: the batches of one are the control of those. A
+    reading that is blind to a clear batch has not been stopped by anything that a client did to it.
+    """
+    problem = replace(problem, clipped=False)
+    names = [name for name in (problem.layer.weight, problem.layer.bias) if name]
+    batches = [view.truth.y.numpy() for view in problem.views]
+    if all(len(batch) == 1 for batch in batches):
+        return None
+    clear = []
+    for view in problem.views:
+        gradients = clear_gradient(view.base, view.truth, problem.scale, names)
+        tensors = {name: torch.from_numpy(gradient) for name, gradient in gradients.items()}
+        clear.append(replace(view, of="gradient", tensors=tensors, local_steps=1, learning_rate=None))
+    answers = {id(view.base): view for view in clear}
+    known = {key: _confusion(view, problem) for key, view in answers.items()}
+    constants = best_constant(batches)
+    constant = _hits([constants[len(batch)] for batch in batches], batches)
+    told = [
+        _hits([_labels_of(view, reading, problem, known[id(view.base)]) for view in clear], batches)
+        for reading in _readings(problem.layer).values()
+    ]
+    best = max(told, key=lambda hits: int(hits.sum()))
+    surpasses = mcnemar_exact(int((best & ~constant).sum()), int((constant & ~best).sum())) <= SIGNIFICANCE
+    return None if surpasses else int(best.sum())
 
 
 def _play(problem: _Problem, rng: np.random.Generator) -> _Played:

@@ -146,3 +146,28 @@ def test_sums_alone_are_none_of_its_business(planted, ask) -> None:
 def test_targets_of_a_regression_are_no_labels(planted, ask, perceptron) -> None:
     finding = ask(labels, planted(clients=4, reference=0, task="regression", model=nn.Sequential(nn.Linear(64, 1))))
     assert finding.finding.reason == "not-applicable:no-labels"
+
+
+def trained(perceptron, digits) -> nn.Module:
+    """A model that has learnt its digits by heart: its gradients say little of a batch's labels."""
+    model = perceptron()
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
+    x, y = torch.from_numpy(digits.x), torch.from_numpy(digits.y)
+    for _ in range(120):
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimiser.step()
+    return model
+
+
+def test_a_reading_that_is_blind_to_clear_batches_earns_no_pass(planted, ask, perceptron, digits) -> None:
+    model = trained(perceptron, digits)
+    asked = ask(labels, planted(clients=32, batch=16, reference=300, model=model))
+    assert asked.finding.status is Status.INCONCLUSIVE, asked.finding.summary
+    assert asked.finding.reason == "control-failed"
+    assert "constant guess" in asked.finding.summary
+
+
+def test_noised_batches_that_would_be_told_in_the_clear_pass(planted, ask) -> None:
+    noised = planted(clients=64, batch=4, reference=300, defend=lambda u, r: gaussian(clip(u, 1.0), 5.0, r))
+    assert ask(labels, noised).finding.status is Status.PASS
