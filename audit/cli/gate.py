@@ -164,7 +164,8 @@ def _lines(verdict: Verdict, opened: Opened) -> list[str]:
     lines = [f"{head}: {_one_line(about)}, by policy {_one_line(verdict.policy_name)} on {verdict.today}"]
     rows = sorted((j for j in verdict.judgements if j.outcome is not Outcome.OK), key=_gravity)
     lines += [_line(judgement) for judgement in rows]
-    lines.append("  " + ", ".join(f"{count} {outcome}" for outcome, count in reversed(verdict.counts.items()) if count))
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in reversed(verdict.counts.items()) if count)
+    lines.append(f"  {counts or 'no rule had anything to judge'}")
     statuses = Counter(finding.status for finding in report.findings)
     lines.append(f"  findings: {', '.join(f'{statuses[s]} {s}' for s in Status if statuses[s]) or 'none'}")
     return lines
