@@ -26,7 +26,7 @@ WITHOUT_NOISE = "the sum that the server gets, with the clients' noise, is not r
         "model.layers|model.definition",
         "updates.aggregate|federation.visibility=aggregate",
     ),
-    controls=("EU-AIA:15(5)#confidentiality", "GDPR:25(1)"),
+    controls=("EU-AIA:15(5)#confidentiality", "EU-AIA:annex-IV(2)(g)", "GDPR:25(1)"),
     kinds=("reconstruction",),
     strength=Strength.STATISTICAL,
     severity=Severity.CRITICAL,

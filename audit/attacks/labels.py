@@ -118,7 +118,7 @@ def best_constant(batches: Sequence[IntArray]) -> dict[int, IntArray]:
     "attack.labels",
     "An update does not reveal its labels",
     needs=("updates.truth", "model.layers|model.definition"),
-    controls=("EU-AIA:15(5)#confidentiality", "GDPR:5(1)(c)"),
+    controls=("EU-AIA:15(5)#confidentiality", "EU-AIA:annex-IV(2)(g)", "GDPR:5(1)(c)"),
     kinds=("reconstruction",),
     strength=Strength.STATISTICAL,
     severity=Severity.HIGH,

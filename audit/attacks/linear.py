@@ -221,7 +221,7 @@ class LinearAttack:
     "attack.linear",
     "No record can be read off a linear layer",
     needs=("updates.truth", "model.layers|model.definition"),
-    controls=("EU-AIA:15(5)#confidentiality", "EU-AIA:9(6)", "GDPR:32(1)(d)"),
+    controls=("EU-AIA:15(5)#confidentiality", "EU-AIA:annex-IV(2)(g)", "EU-AIA:9(6)", "GDPR:32(1)(d)"),
     kinds=("reconstruction",),
     strength=Strength.STATISTICAL,
     severity=Severity.CRITICAL,

@@ -55,6 +55,12 @@ def test_our_own_checks_come_through_the_entry_points() -> None:
     } <= known
 
 
+def test_every_test_of_the_system_bears_on_the_duty_to_test() -> None:
+    ours = [found for found in discover() if found.id.startswith(("attack.", "dp.", "secagg."))]
+    assert ours
+    assert all("EU-AIA:annex-IV(2)(g)" in found.controls for found in ours)
+
+
 def test_a_package_is_walked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "walked_package"
     package.mkdir()
