@@ -95,5 +95,10 @@ def test_every_headline_has_its_interval_number_and_control(planted, ask) -> Non
     headline = named["identifiability"]
     assert (headline.n, headline.control) == (10, 1.0)
     assert headline.interval.low <= headline.value <= headline.interval.high
-    assert finding.controls == ("EU-AIA:15(5)#confidentiality", "EU-AIA:9(6)", "GDPR:32(1)(d)")
+    assert finding.controls == (
+        "EU-AIA:15(5)#confidentiality",
+        "EU-AIA:annex-IV(2)(g)",
+        "EU-AIA:9(6)",
+        "GDPR:32(1)(d)",
+    )
     assert finding.remedy is not None
