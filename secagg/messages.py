@@ -6,6 +6,7 @@ transcript are over what was sent.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from typing import Any, Generic, TypeVar
 
@@ -54,6 +55,10 @@ class Message(Generic[Content]):
 
     def to_bytes(self) -> bytes:
         """Return the message as it travels: canonical JSON of body, sender, signature and type."""
+        return self._wire
+
+    @cached_property
+    def _wire(self) -> bytes:  # kept, since a server hands the same keys to every neighbour
         return b'{"body":' + self.raw + self._tail()
 
     def signed_bytes(self, session: bytes) -> bytes:

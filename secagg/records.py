@@ -10,10 +10,12 @@ from secagg.wire import (
     canonical,
     decimal,
     decode_bytes,
+    decode_each,
     encode_bytes,
     require_boolean,
     require_decimal,
-    require_id,
+    require_each_id,
+    require_each_sha256,
     require_ids,
     require_integer,
     require_keys,
@@ -238,10 +240,12 @@ class Shares(Body):
         digests = one["share_digests"]
         if type(digests) is not dict or any(type(pair) is not list or len(pair) != 2 for pair in digests.values()):
             raise MalformedRecord("share_digests holds two digests a neighbour")
+        require_each_id(digests)
+        require_each_sha256([digest for pair in digests.values() for digest in pair])
         return cls(
             require_sha256(one["self_mask_commitment"]),
             _parse_binaries(one["ciphertexts"], SEALED),
-            {require_id(peer): (require_sha256(pair[0]), require_sha256(pair[1])) for peer, pair in digests.items()},
+            {peer: (first, second) for peer, (first, second) in digests.items()},
         )
 
 
@@ -356,7 +360,8 @@ def _parse_clients(value: Any) -> dict[str, bytes | None]:
 def _parse_binaries(value: Any, length: int) -> dict[str, bytes]:
     if type(value) is not dict:
         raise MalformedRecord("an object of client ids belongs here")
-    return {require_id(peer): decode_bytes(text, length) for peer, text in value.items()}
+    require_each_id(value)
+    return dict(zip(value, decode_each(value.values(), length), strict=True))
 
 
 _HEADER_PLAIN = (

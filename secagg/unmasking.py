@@ -56,11 +56,13 @@ class Recovery:
         """Return why an answer cannot be used: `unrequested-share`, `share-digest`, or nothing."""
         holder = message.sender
         for kind, (owners, shares) in enumerate(self._kinds(message)):
+            if not owners.issuperset(shares):
+                return "unrequested-share"
             for owner, share in shares.items():
-                dealt = self._commitments.get(owner)
-                if owner not in owners or dealt is None or holder not in dealt.digests:
+                dealt = self._commitments[owner].digests.get(holder)
+                if dealt is None:
                     return "unrequested-share"
-                if sha256(share).hexdigest() != dealt.digests[holder][kind]:
+                if sha256(share).hexdigest() != dealt[kind]:
                     return "share-digest"
         return ""
 
