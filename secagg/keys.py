@@ -109,11 +109,16 @@ class KeyPair:
 
 
 def derive(secret: bytes, info: str, session: bytes) -> bytes:
-    """Return HKDF-SHA256(secret, salt=session, info=tag + info), 32 bytes (RFC 5869).
+    """Return the key for the purpose `info` and this session: HKDF(secret, salt=session, info=tag + info)."""
+    return hkdf(secret, session, TAG + info.encode())
 
-    One block of output: so extract and expand are one HMAC each, which is several times faster than a general HKDF.
+
+def hkdf(secret: bytes, salt: bytes, info: bytes) -> bytes:
+    """Return the first 32 bytes of HKDF-SHA256 (RFC 5869, sections 2.2 and 2.3).
+
+    They are one block of output, so extract and expand are one HMAC each: several times faster than a general HKDF.
     """
-    return hmac.digest(hmac.digest(session, secret, "sha256"), TAG + info.encode() + b"\x01", "sha256")
+    return hmac.digest(hmac.digest(salt, secret, "sha256"), info + b"\x01", "sha256")
 
 
 def mask_key(secret: bytes, one: str, other: str, session: bytes) -> bytes:

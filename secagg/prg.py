@@ -55,7 +55,7 @@ def accumulate_masks(vector: NDArray[Any], keys: Iterable[tuple[bytes, int]]) ->
     zeros = memoryview(bytes(min(vector.nbytes, CHUNK_BYTES)))
     buffer = np.empty(min(len(vector), step), vector.dtype)
     remaining = iter(keys)
-    while batch := [(_stream(key), _operation(sign)) for key, sign in islice(remaining, OPEN_CIPHERS)]:
+    while batch := [(open_stream(key), _operation(sign)) for key, sign in islice(remaining, OPEN_CIPHERS)]:
         for start in range(0, len(vector), step):
             part = vector[start : start + step]
             mask = buffer[: len(part)]
@@ -72,16 +72,18 @@ def require_ring(modulus_bits: int) -> np.dtype[Any]:
     return DTYPES[modulus_bits]
 
 
-def _stream(key: bytes) -> Callable[[memoryview, memoryview], int]:
+def open_stream(key: bytes, first_block: bytes = bytes(16)) -> Callable[[memoryview, memoryview], int]:
+    """Return the AES-256-CTR encryption under a key: (in, out) -> bytes written; what is zero comes out as the stream.
+
+    Raises:
+        ValueError: a key of another length than 32 bytes.
+    """
     if len(key) != 32:
         raise ValueError(f"a key of 32 bytes makes a stream, not one of {len(key)}")
-    return Cipher(algorithms.AES256(key), modes.CTR(_FIRST_BLOCK)).encryptor().update_into
+    return Cipher(algorithms.AES256(key), modes.CTR(first_block)).encryptor().update_into
 
 
 def _operation(sign: int) -> np.ufunc:
     if sign not in (1, -1):
         raise ValueError(f"a mask is added (1) or subtracted (-1), not {sign}")
     return np.add if sign == 1 else np.subtract
-
-
-_FIRST_BLOCK = bytes(16)

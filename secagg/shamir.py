@@ -66,13 +66,15 @@ def combine_many(xs: Sequence[int], shares: NDArray[Any]) -> list[bytes | None]:
         shares: field elements, shape (owners, len(xs), words).
 
     Returns:
-        One secret an owner; None where an element is 65,536, which no 16-bit word is.
+        One secret an owner; None where an element is 65,536, which no 16-bit word is, or a share is outside the field.
     """
-    elements = combine_elements(xs, shares)
+    outside: NDArray[np.bool] = np.max(shares, axis=(1, 2)) >= FIELD
+    elements = combine_elements(
+        xs, np.where(outside[:, np.newaxis, np.newaxis], 0, shares) if outside.any() else shares
+    )
+    spoilt = outside | (np.max(elements, axis=1) == FIELD - 1)
     words = elements.astype("<u2")
-    return [
-        row.tobytes() if highest < FIELD - 1 else None for row, highest in zip(words, elements.max(axis=1), strict=True)
-    ]
+    return [None if bad else row.tobytes() for row, bad in zip(words, spoilt.tolist(), strict=True)]
 
 
 def encode_share(row: NDArray[Any]) -> bytes:
