@@ -27,12 +27,12 @@ from secagg.keys import (
     share_key,
 )
 from secagg.keys import commitment as commit
+from secagg.masking import Masking
 from secagg.messages import Content, Message, Refusal, write
 from secagg.policy import ClientPolicy
-from secagg.prg import accumulate_masks
 from secagg.private import Private
 from secagg.proposal import Proposal
-from secagg.quantize import Quantization, quantize, weighted
+from secagg.quantize import Quantization
 from secagg.records import SHARE, Advertise, Consistency, Header, MaskedInput, Shares, Unmask
 from secagg.shamir import split
 
@@ -94,6 +94,7 @@ class SecAggClient:
         rng: np.random.Generator,
         weight: int = 1,
         model_sha256: str | None = None,
+        rounding: str = "stochastic",
     ) -> tuple[Message[MaskedInput], NDArray[np.unsignedinteger[Any]]]:
         """Return the masked vector, and the message that names it by its digest.
 
@@ -104,13 +105,41 @@ class SecAggClient:
             rng: For stochastic rounding alone.
             weight: From 1 to the header's `max_weight`; used with integer weighting.
             model_sha256: Digest of the model that was trained on, to compare with the header's.
+            rounding: `stochastic` or `nearest`.
 
         Raises:
             secagg.messages.Refusal: The round is not what it should be.
             ValueError: The update holds NaN or infinity, or the weight is out of range.
         """
-        following = "consistency" if self._header.consistency_check else "unmask"
-        return self._step("mask", following, lambda: self._mask(included, sealed, update, rng, weight, model_sha256))
+        masking = self.masking(
+            included, sealed, update.shape, weight=weight, model_sha256=model_sha256, rounding=rounding
+        )
+        vector, self.saturated = masking.apply(update, rng)
+        return self.masked(hashlib.sha256(vector.data).hexdigest(), model_sha256=model_sha256), vector
+
+    def masking(
+        self,
+        included: Collection[str],
+        sealed: Mapping[str, bytes],
+        shape: tuple[int, ...],
+        *,
+        weight: int = 1,
+        model_sha256: str | None = None,
+        rounding: str = "stochastic",
+    ) -> Masking:
+        """Return what an update of `shape` has to go through, and forget the keys: `mask` in two halves.
+
+        For a process that quantises and masks elsewhere; `masked` ends the step. The arguments are those of `mask`.
+        """
+        return self._step(
+            "mask", "masked", lambda: self._masking(included, sealed, shape, weight, model_sha256, rounding)
+        )
+
+    def masked(self, digest: str, *, model_sha256: str | None = None) -> Message[MaskedInput]:
+        """Return the message that names a masked vector by its hexadecimal SHA-256."""
+        header = self._header
+        body = MaskedInput(digest, header.length, header.modulus_bits, model_sha256)
+        return self._step("masked", "consistency" if header.consistency_check else "unmask", lambda: self._write(body))
 
     def consistency(self, included: Collection[str]) -> Message[Consistency]:
         """Return a signature on U3, the survivors that the server tells this client."""
@@ -236,15 +265,15 @@ class SecAggClient:
                 raise Refusal("low-order-key", f"a key of {peer} gives no secret") from error
             held.mask_keys[peer] = bytearray(mask_key(secret, self.client_id, peer, proposal.session))
 
-    def _mask(
+    def _masking(
         self,
         included: Collection[str],
         sealed: Mapping[str, bytes],
-        update: NDArray[np.floating[Any]],
-        rng: np.random.Generator,
+        shape: tuple[int, ...],
         weight: int,
         model_sha256: str | None,
-    ) -> tuple[Message[MaskedInput], NDArray[np.unsignedinteger[Any]]]:
+        rounding: str,
+    ) -> Masking:
         proposal, held = self._round
         header = proposal.header
         held.shared = self._subset(included, held.advertised, "the clients that advertised keys")
@@ -253,15 +282,14 @@ class SecAggClient:
         self._require_survivors(held.shared)
         if header.model_sha256 is not None and model_sha256 != header.model_sha256:
             raise Refusal("model-mismatch", "the model is not the one that the header names")
-        integer = header.quantization.weighting == "integer"
-        if update.ndim != 1 or len(update) + integer != header.length:
-            raise Refusal("bad-length", f"an update of shape {update.shape} does not fit length {header.length}")
+        told = header.quantization
+        if len(shape) != 1 or shape[0] + (told.weighting == "integer") != header.length:
+            raise Refusal("bad-length", f"an update of shape {shape} does not fit length {header.length}")
         self._open_shares(peers, sealed)
-        vector = self._quantized(update, rng, weight)
-        accumulate_masks(vector, self._masks(peers))
+        rule = Quantization(told.clipping_range, told.levels, told.weighting, told.max_weight, rounding)
+        masking = Masking(self._masks(peers), rule, header.modulus_bits, weight)
         held.erase_masks()
-        digest = hashlib.sha256(vector.data).hexdigest()
-        return self._write(MaskedInput(digest, header.length, header.modulus_bits, model_sha256)), vector
+        return masking
 
     def _open_shares(self, peers: tuple[str, ...], sealed: Mapping[str, bytes]) -> None:
         proposal, held = self._round
@@ -273,24 +301,12 @@ class SecAggClient:
                 raise Refusal("bad-ciphertext", f"the shares of {peer} do not open") from error
             held.shares[peer] = bytearray(b"".join(shares))
 
-    def _quantized(
-        self, update: NDArray[np.floating[Any]], rng: np.random.Generator, weight: int
-    ) -> NDArray[np.unsignedinteger[Any]]:
-        header = self._header
-        told = header.quantization
-        rule = Quantization(told.clipping_range, told.levels, told.weighting, told.max_weight)
-        if told.weighting == "integer":
-            vector, self.saturated = weighted(update, rule, header.modulus_bits, rng, weight)
-        else:
-            vector, self.saturated = quantize(update, rule, header.modulus_bits, rng)
-        return vector
-
-    def _masks(self, peers: tuple[str, ...]) -> list[tuple[bytes, int]]:
+    def _masks(self, peers: tuple[str, ...]) -> tuple[tuple[bytes, int], ...]:
         """Return key and sign of each mask: of two clients the one with the smaller id adds."""
         proposal, held = self._round
         own = self_mask_key(bytes(held.seed), self.client_id, proposal.session)
-        pairs = [(bytes(held.mask_keys[peer]), 1 if self.client_id < peer else -1) for peer in peers]
-        return [(own, 1), *pairs]
+        pairs = ((bytes(held.mask_keys[peer]), 1 if self.client_id < peer else -1) for peer in peers)
+        return ((own, 1), *pairs)
 
     def _consistency(self, included: Collection[str]) -> Message[Consistency]:
         held = self._round[1]
