@@ -1,19 +1,28 @@
 """What the tests of secagg/ share: a system that declares secure aggregation, and a check that is asked of it."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_bytes
 from typing import Any
 
+import numpy as np
 import pytest
 
 from reports.check import Check, Context
 from reports.evidence import suffix_of
 from reports.model import Confidentiality, Effort, Evidence, Finding, System, evidence_path
+from secagg.client import SecAggClient
+from secagg.keys import Identity
+from secagg.policy import ClientPolicy
+from secagg.records import Header, HeaderQuantization
+from secagg.server import RingSum, SecAggServer
 
 SOURCE = {"path": "system.toml", "sha256": "0" * 64, "size": 1, "kind": "source"}
 SOUND = {"clients": 100, "degree": 12, "threshold": 7, "corrupt_fraction": 0.05, "dropout_fraction": 0.05}
+DIMENSION = 50
 
 
 class Shelf:
@@ -33,6 +42,73 @@ class Shelf:
             confidentiality=confidentiality,
             name=name,
         )
+
+
+@dataclass
+class Round:
+    """A round of few clients against a malicious server, driven step by step."""
+
+    count: int = 6
+    threshold: int = 4
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        ids = [f"c{place}" for place in range(self.count)]
+        self.identities = {one: Identity.generate() for one in ids}
+        fields: dict[str, Any] = {
+            "run": "test",
+            "round": 1,
+            "clients": {one: self.identities[one].public_key for one in ids},
+            "degree": self.count - 1,
+            "threshold": self.threshold,
+            "beacon": token_bytes(32),
+            "beacon_source": "simulation",
+            "server_trust": "malicious",
+            "signatures": True,
+            "consistency_check": True,
+            "modulus_bits": 32,
+            "length": DIMENSION,
+            "quantization": HeaderQuantization(8.0, 2**20),
+        }
+        self.header = Header(**(fields | dict(self.changes)))
+        vouched = {one: key.public_key for one, key in self.identities.items()}
+        policy = ClientPolicy(required_sigma=0, required_eta=0, identities=vouched)
+        self.clients = {one: SecAggClient(one, self.identities[one], policy) for one in ids}
+        self.server = SecAggServer(self.header)
+        rng = np.random.default_rng(1)
+        self.updates = {one: rng.normal(size=DIMENSION).astype(np.float32) for one in ids}
+
+    def advertise(self) -> None:
+        for client in self.clients.values():
+            client.open(self.header)
+            self.server.advertised(client.advertise())
+        self.included = self.server.roster().included
+
+    def share(self) -> None:
+        self.advertise()
+        for one, client in self.clients.items():
+            self.server.shared(client.share(self.included, self.server.keys_for(one)))
+        self.included = self.server.share_roster().included
+
+    def mask(self, lost: tuple[str, ...] = ()) -> None:
+        self.share()
+        rng = np.random.default_rng(2)
+        for one, client in self.clients.items():
+            message, vector = client.mask(self.included, self.server.sealed_for(one), self.updates[one], rng=rng)
+            if one not in lost:
+                self.server.masked(message, vector)
+        self.included = self.server.survivors().included
+
+    def agree(self, lost: tuple[str, ...] = ()) -> None:
+        self.mask(lost)
+        for one in self.included:
+            self.server.consistent(self.clients[one].consistency(self.included))
+
+    def unmask(self, lost: tuple[str, ...] = ()) -> RingSum:
+        self.agree(lost)
+        for one in self.included:
+            self.server.unmasked(self.clients[one].unmask(self.included, self.server.agreements_for(one)))
+        return self.server.result()
 
 
 def _secure_system(server_trust: str | None = "honest-but-curious", **changes: Any) -> System:
@@ -69,3 +145,9 @@ def ask() -> Callable[..., list[Finding]]:
 def shelf() -> Shelf:
     """Where evidence goes; `kept` holds it by digest."""
     return Shelf()
+
+
+@pytest.fixture(scope="session")
+def drive() -> type[Round]:
+    """Gives a round against a malicious server, complete graph, to be taken step by step."""
+    return Round
