@@ -42,7 +42,8 @@ class Record:
     @property
     def type(self) -> str:
         """The type of its body."""
-        return self.message.body.TYPE
+        kind: str = self.message.body.TYPE
+        return kind
 
     @property
     def where(self) -> str:
