@@ -105,7 +105,7 @@ def split_elements(
         raise ValueError(f"threshold {threshold} of {shares} shares; 1 <= threshold <= shares <= {field - 1}")
     coefficients = np.empty((threshold, len(secret)))
     coefficients[0] = secret
-    coefficients[1:] = _random_elements((threshold - 1) * len(secret), entropy, field).reshape(threshold - 1, -1)
+    coefficients[1:] = _random_elements(coefficients[1:].size, entropy, field).reshape(coefficients[1:].shape)
     result = np.empty((shares, len(secret)), np.uint32)
     rows = max(1, _CACHED_ENTRIES // threshold)
     for first in range(0, shares, rows):
