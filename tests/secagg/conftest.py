@@ -116,13 +116,19 @@ def _secure_system(server_trust: str | None = "honest-but-curious", **changes: A
     return System.model_validate({"name": "ward", "version": "1", "source": SOURCE, "federation": federation})
 
 
-def _ask(check: Check, system: System, shelf: Shelf | None = None) -> list[Finding]:
+def _ask(
+    check: Check,
+    system: System,
+    shelf: Shelf | None = None,
+    folder: Path = Path(),
+    effort: Effort = Effort.SMOKE,
+) -> list[Finding]:
     context = Context(
         check=check,
         system=system,
         seed=7,
-        effort=Effort.SMOKE,
-        folder=Path(),
+        effort=effort,
+        folder=folder,
         now=datetime(2026, 11, 20, tzinfo=UTC),
         store=shelf or Shelf(),
     )
