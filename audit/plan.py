@@ -77,9 +77,16 @@ def _planned(
 
 
 def _sentence(lacking: Sequence[str]) -> str:
-    told = [f"'pip install fedaudit[{n.removeprefix('extra:')}]'" for n in lacking if n.startswith("extra:")]
-    keys = [" or ".join(n.replace("run:", "--").split("|")) for n in lacking if not n.startswith("extra:")]
-    wants = [*([f"{', '.join(keys)} in the system file"] if keys else []), *told]
+    keys, others = [], []
+    for need in lacking:
+        choices = need.split("|")
+        named = " or ".join(choice.replace("run:", "--") for choice in choices if not choice.startswith("extra:"))
+        installs = [f"'pip install fedaudit[{c.removeprefix('extra:')}]'" for c in choices if c.startswith("extra:")]
+        if not installs:
+            keys.append(named)
+        else:
+            others.append(" or ".join([f"{named} in the system file", *installs] if named else installs))
+    wants = [*([f"{', '.join(keys)} in the system file"] if keys else []), *others]
     return f"It needs {' and '.join(wants)}."
 
 

@@ -41,6 +41,15 @@ def test_an_extra_that_is_not_installed_says_what_to_install() -> None:
     assert "pip install fedaudit[llm]" in planned.because
 
 
+def test_a_key_or_an_extra_is_said_as_a_choice_of_the_two() -> None:
+    check = Check("c.three", "t", nothing, needs=("federation", "federation.framework=flower|extra:llm"))
+    [planned] = plan(SYSTEM, (check,))
+    choice = "federation.framework=flower in the system file or 'pip install fedaudit[llm]'"
+    assert planned.because == f"It needs federation in the system file and {choice}."
+    [able] = plan(SYSTEM, (Check("c.three", "t", nothing, needs=check.needs[1:]),), capabilities=("extra:llm",))
+    assert able.runs
+
+
 @pytest.mark.parametrize(("only", "skip", "runs"), [((), (), True), (("a.*",), (), True), ((), ("a.*",), False)])
 def test_globs_select(only: tuple[str, ...], skip: tuple[str, ...], runs: bool) -> None:
     planned = plan(SYSTEM, (A,), only=only, skip=skip)[0]
