@@ -82,7 +82,7 @@ def _verify(source: Source, identities: Mapping[str, bytes] | None, server_trust
     if protocol == CAPTURE:
         from secagg.flower.judgement import judge_capture
 
-        return judge_capture(source)
+        return judge_capture(source, server_trust)
     if protocol != PROTOCOL and f'"{PROTOCOL}"'.encode() not in first:
         message = f"{source.name} is not a {PROTOCOL} transcript: its first line is no header of that protocol"
         raise NotATranscript("secagg.not_a_transcript", message, "Give the folder of a recorded round.")

@@ -92,9 +92,10 @@ def _text(found: "Verification", message: str) -> Iterator[str]:
 
 
 def _round(one: "VerifiedRound") -> Iterator[str]:
+    from reports.wording import visible
     from secagg.params import in_words
 
-    run = "".join(letter if letter.isprintable() else "\ufffd" for letter in one.run)  # no control of the terminal
+    run = visible(" ".join(one.run.split()))  # nothing from the file forges a line
     yield f"{one.path}: round {one.round} of {run or 'an unnamed run'}, session {one.session[:12]}"
     yield f"  authenticity {_authorship(one)}"
     yield f"  survivors    {len(one.survivors)} of {one.clients}; the aggregate is {one.aggregate}"
