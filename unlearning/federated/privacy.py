@@ -1,7 +1,7 @@
 """What differential privacy does to contributions: bounded one by one, noised in their sum."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -21,17 +21,9 @@ def clipped(delta: Tensors, clipping_norm: float) -> dict[str, Tensor]:
     return {name: tensor * scale for name, tensor in delta.items()}
 
 
-def noised(tensors: Tensors, standard_deviation: float, sources: Sequence[torch.Generator]) -> dict[str, Tensor]:
-    """Return `tensors` plus Gaussian noise, every source adding an equal share of the variance.
-
-    Args:
-        tensors: What is noised, such as a mean.
-        standard_deviation: Of the noise of all sources together, a coordinate.
-        sources: One generator for each who adds noise: the clients, or the server alone.
-    """
-    share = standard_deviation / math.sqrt(len(sources))
-    total = dict(tensors)
-    for source in sources:
-        for name, tensor in total.items():
-            total[name] = tensor + share * torch.randn(tensor.shape, generator=source, dtype=tensor.dtype)
-    return total
+def noised(tensors: Tensors, standard_deviation: float, source: torch.Generator) -> dict[str, Tensor]:
+    """Return `tensors` plus Gaussian noise of this standard deviation, a coordinate."""
+    return {
+        name: tensor + standard_deviation * torch.randn(tensor.shape, generator=source, dtype=tensor.dtype)
+        for name, tensor in tensors.items()
+    }

@@ -24,6 +24,9 @@ class ClientPrivacy(Noun):
     """Standard deviation of the noise on the sum, over `clipping_norm`."""
     noise_added_by: Literal["clients", "server"] = "clients"
     """`clients`: each adds its share, of standard deviation noise_multiplier * clipping_norm / sqrt(clients)."""
+    least_contributors: AtLeastOne | None = None
+    """Clients that the noise is shared among, where some may drop out of a sum; None for all of a round. A sum of more
+    of them bears more noise than `noise_multiplier` says, a sum of fewer is not released."""
 
 
 class TrainingRecipe(Noun):

@@ -8,7 +8,7 @@ leaving a client out changes no other client's batches, and torch's global strea
 
 import hashlib
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from unlearning.errors import TrainingDiverged, UnlearningError
+from unlearning.federated.contributions import Generators, contributions, noised_by_server, sent_by_clients
 from unlearning.federated.data import ClientData, SimulatedFederation
-from unlearning.federated.privacy import Tensors, clipped, noised, norm
+from unlearning.federated.privacy import Tensors, clipped, norm
 from unlearning.federated.recipe import ClientPrivacy, TrainingRecipe
 
 __all__ = [
@@ -37,8 +38,9 @@ __all__ = [
     "train",
 ]
 
-Generators = Callable[[str], torch.Generator]
-"""Returns the generator of one purpose, always the same one."""
+
+Aggregation = Callable[[int, Tensors, Mapping[int, Tensors]], tuple[Tensors, tuple[int, ...]]]
+"""Told the round, the global model and what each client sends; returns a mean, and the clients that are in it."""
 
 
 def seeded(seed: int) -> Generators:
@@ -158,33 +160,45 @@ def federated_round(
     *,
     exclude: Collection[int] = (),
     recorder: Callable[[RoundRecord], None] | None = None,
+    aggregation: Aggregation | None = None,
 ) -> State:
-    """Return the federation after one more round; arguments and errors as in `train`."""
+    """Return the federation after one more round; arguments and errors as in `train`.
+
+    `aggregation` stands for the way from the clients to the server, such as secure aggregation; without one, all
+    arrive. It weighs clients equally, so the recipe must as well: with privacy, or with equally many examples each.
+    """
     recipe, number = federation.recipe, state.rounds + 1
     chosen = _participants(federation, number, generator, exclude)
     module = federation.build_model(generator("initialisation"))
-    updates = [
-        local_update(
+    updates = {
+        client: local_update(
             module, state.parameters, federation.data.clients[client], recipe,
             generator(f"round/{number}/client/{client}/batches"), place=f"round {number}, client {client}",
         )
         for client in chosen
-    ]  # fmt: skip
-    deltas, weights = _contributions(module, recipe.privacy, federation, chosen, updates)
-    mean = {name: _weighted([d[name] for d in deltas], weights) for name in state.parameters}
-    noise = 0.0
-    if recipe.privacy is not None:
-        noise = recipe.privacy.noise_multiplier * recipe.privacy.clipping_norm
-        who = [f"client/{c}/" for c in chosen] if recipe.privacy.noise_added_by == "clients" else [""]
-        mean = noised(mean, noise / len(chosen), [generator(f"round/{number}/{one}noise") for one in who])
+    }  # fmt: skip
+    contributed = contributions(
+        module, recipe.privacy, federation, {client: update.delta for client, update in updates.items()}
+    )
+    sent = sent_by_clients(recipe.privacy, contributed.deltas, number, generator)
+    if aggregation is None:
+        weights = contributed.weights
+        mean: Tensors = {name: _weighted([one[name] for one in sent.values()], weights) for name in state.parameters}
+    else:
+        if len(set(contributed.weights)) > 1:
+            told = "clients of different weight cannot be averaged by this aggregation"
+            raise UnlearningError("training.weights", told, "Give every client equally many examples, or use privacy.")
+        mean, chosen = aggregation(number, state.parameters, sent)
+        weights = (1 / len(chosen),) * len(chosen)
+    noise, mean = noised_by_server(recipe.privacy, mean, len(chosen), len(updates), number, generator)
     velocity = mean
     if state.velocity is not None:
         velocity = {name: step + recipe.server_momentum * state.velocity[name] for name, step in mean.items()}
     after = {name: _moved(tensor, velocity[name]) for name, tensor in state.parameters.items()}
     if recorder is not None:
-        losses = tuple(update.loss for update in updates)
+        deltas, losses = (tuple(contributed.deltas[one] for one in chosen), tuple(updates[one].loss for one in chosen))
         recorder(RoundRecord(number, state.parameters, after, chosen, deltas, weights, mean, noise, losses))
-    work = sum((update.work for update in updates), state.work)
+    work = sum((update.work for update in updates.values()), state.work)
     return State(after, number, velocity if recipe.server_momentum else None, work)
 
 
@@ -247,29 +261,6 @@ def _batches(examples: int, recipe: TrainingRecipe, generator: torch.Generator) 
     orders = (torch.randperm(examples, generator=generator) for _ in range(recipe.local_epochs))
     starts = range(0, examples, recipe.batch_size)
     return [order[start : start + recipe.batch_size] for order in orders for start in starts][: recipe.local_steps]
-
-
-def _contributions(
-    module: nn.Module,
-    privacy: ClientPrivacy | None,
-    federation: SimulatedFederation,
-    chosen: tuple[int, ...],
-    updates: list[LocalUpdate],
-) -> tuple[tuple[Tensors, ...], tuple[float, ...]]:
-    """Return what the clients contribute, and with which weights.
-
-    Weights follow the number of examples; under privacy they are equal, since a count would be a second disclosure and
-    a weight would stretch the clipping norm.
-    """
-    if privacy is None:
-        counts = [len(federation.data.clients[client]) for client in chosen]
-        total = sum(counts)
-        return tuple(update.delta for update in updates), tuple(count / total for count in counts)
-    if next(module.buffers(), None) is not None:
-        told = "a model with running statistics cannot be trained with privacy: its buffers are not gradients"
-        raise UnlearningError("training.buffers", told, "Replace BatchNorm by GroupNorm.")
-    deltas = tuple(clipped(update.delta, privacy.clipping_norm) for update in updates)
-    return deltas, (1 / len(chosen),) * len(chosen)
 
 
 def _weighted(tensors: list[Tensor], weights: tuple[float, ...]) -> Tensor:
