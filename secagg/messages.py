@@ -11,7 +11,16 @@ from hashlib import sha256
 from typing import Any, Generic, TypeVar
 
 from secagg.records import Body, Header
-from secagg.wire import MalformedRecord, canonical, decode_bytes, encode_bytes, parse_loosely, require_id, require_keys
+from secagg.wire import (
+    MalformedRecord,
+    canonical,
+    decode_bytes,
+    encode_bytes,
+    is_canonical,
+    parse_loosely,
+    require_id,
+    require_keys,
+)
 
 SERVER = "server"
 FIRST_PREVIOUS = "0" * 64
@@ -101,7 +110,10 @@ def read(data: bytes, kind: type[Content]) -> Message[Content]:
     tail = message._tail()
     if not data.startswith(b'{"body":') or not data.endswith(tail):
         raise MalformedRecord("not in canonical form")
-    return Message(message.sender, message.body, data[len(b'{"body":') : -len(tail)], signature)
+    raw = data[len(b'{"body":') : -len(tail)]
+    if not is_canonical(raw, fields["body"]):  # or the server would record what no verifier reads
+        raise MalformedRecord("not in canonical form")
+    return Message(message.sender, message.body, raw, signature)
 
 
 def record_line(sequence: int, previous: str, message: Message[Any]) -> bytes:

@@ -63,6 +63,11 @@ def parse_loosely(line: bytes) -> Any:
         raise MalformedRecord("nested too deeply") from error
 
 
+def is_canonical(text: bytes, value: Any) -> bool:
+    """Tell whether `text` is the canonical JSON of `value`, which was read from it and has been found plain."""
+    return bool(_ENCODER.encode(value).encode(errors="replace") == text)
+
+
 def encode_bytes(data: bytes) -> str:
     """Return standard base64 with padding (RFC 4648, section 4)."""
     return binascii.b2a_base64(data, newline=False).decode()
