@@ -1,4 +1,4 @@
-"""The declared transcripts as every check here reads them: verified once, under the names the system file gives them."""
+"""The declared transcripts as every check reads them: verified once, and named as the system file names them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
