@@ -69,7 +69,7 @@ class Disclosures:
         """Return the secrets that the sum needs; shortage is noted where a sum was announced, false secrets always."""
         found = Secrets()
         survivors = self._course.survivors or frozenset()
-        dropped = (self._course.share_roster or frozenset()) - survivors
+        dropped = (self._course.share_roster or frozenset()) & self._course.header.clients.keys() - survivors
         dropped = frozenset(one for one in dropped if self._graph.among(one, survivors))
         for (owner, _), secret in self._recovered([(one, SEED) for one in survivors], found):
             committed = self._dealings.dealt[owner].commitment

@@ -48,7 +48,8 @@ def recompute(
     if aggregate is None:
         return Outcome(ABSENT, tuple(vectors.withheld))
     vectors.open(aggregate.blob, Aggregate.TYPE, None)
-    if total is None or not secrets.complete or aggregate.length != course.header.length:
+    known = survivors <= dealings.keys.keys()
+    if total is None or not known or not secrets.complete or aggregate.length != course.header.length:
         return Outcome(WITHHELD, tuple(vectors.withheld))
     try:
         accumulate_masks(total, _masks(course, dealings, graph, secrets))

@@ -19,7 +19,10 @@ from secagg.keys import Identity
 from secagg.policy import ClientPolicy
 from secagg.records import Header, HeaderQuantization
 from secagg.server import RingSum, SecAggServer
+from secagg.source import MemorySource
+from secagg.transcript import read_transcript
 
+VECTORS = Path(__file__).parents[1] / "vectors/secagg"
 SOURCE = {"path": "system.toml", "sha256": "0" * 64, "size": 1, "kind": "source"}
 SOUND = {"clients": 100, "degree": 12, "threshold": 7, "corrupt_fraction": 0.05, "dropout_fraction": 0.05}
 DIMENSION = 50
@@ -157,3 +160,16 @@ def shelf() -> Shelf:
 def drive() -> type[Round]:
     """Gives a round against a malicious server, complete graph, to be taken step by step."""
     return Round
+
+
+def _vector_transcript(name: str) -> MemorySource:
+    folder = VECTORS / f"transcript-{name}"
+    lines = (folder / "transcript.jsonl").read_bytes().split(b"\n")[:-1]
+    blobs = {path.name: path.read_bytes() for path in (folder / "blobs").iterdir()}
+    return MemorySource(lines, blobs, read_transcript(folder).identities())
+
+
+@pytest.fixture(scope="session")
+def vector_transcript() -> Callable[[str], MemorySource]:
+    """A round of another implementation: "a" is signed and on the complete graph, "b" neither."""
+    return _vector_transcript

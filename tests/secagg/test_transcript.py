@@ -136,7 +136,7 @@ def test_a_vector_larger_than_the_memory_costs_nothing_to_open(tmp_path: Path) -
 
 
 def test_a_path_without_transcript_is_told(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match="there is no file 'transcript.jsonl'"):
+    with pytest.raises(FileError, match="there is no file"):
         read_transcript(tmp_path)
     with pytest.raises(FileError, match="is no transcript"):
         read_transcript(tmp_path / "absent")
