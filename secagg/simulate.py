@@ -7,6 +7,7 @@ client sends, each list and the header are written to bytes once and read back, 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from secrets import token_bytes
 
 import numpy as np
@@ -14,15 +15,19 @@ import numpy as np
 from reports.executor import Executor, Serial
 from secagg.drops import DropPlan
 from secagg.keys import Entropy, Identity
+from secagg.malice import simulate_attack
 from secagg.messages import read, unsigned
 from secagg.outcome import RoundResult
 from secagg.participants import Factory, factory_of
 from secagg.plain_sum import SeededUpdates, Updates
+from secagg.plants import IN_FILES, PlantingRecorder, cast, spoil_files, staged
 from secagg.proposal import Proposal
 from secagg.records import Header
+from secagg.sabotage import SABOTAGES, lying, outcome_of
 from secagg.server import Recorder, SecAggServer
 from secagg.setting import RoundConfig, make_identities
 from secagg.simulated_round import Progress, SimulatedRound, silent
+from secagg.transcript import TranscriptWriter
 
 __all__ = ["DropPlan", "RoundConfig", "RoundResult", "SeededUpdates", "simulate_round"]
 
@@ -32,6 +37,8 @@ def simulate_round(
     updates: Updates,
     *,
     drop: DropPlan | None = None,
+    malice: str | None = None,
+    plant: str | None = None,
     rng: np.random.Generator,
     entropy: Entropy = token_bytes,
     recorder: Recorder | None = None,
@@ -46,6 +53,9 @@ def simulate_round(
         config: the round.
         updates: one update a client, shape (clients, length), or a function from the row to one.
         drop: who vanishes, and when.
+        malice: a knob of `secagg.malice.KNOBS` (then nobody vanishes and nothing is recorded), or one of
+            `secagg.sabotage.SABOTAGES`, for the first client that does not vanish.
+        plant: one of `secagg.plants.PLANTS`, for what is recorded.
         rng: decides the graph, the counted drop-outs and the rounding.
         entropy: gives the keys; never seeded outside tests.
         recorder: keeps what passes the server; clients sign then.
@@ -57,18 +67,35 @@ def simulate_round(
     Raises:
         secagg.params.InfeasibleParameters: no degree and threshold were given and there are none to choose.
         secagg.limits.ParameterError: a plan or a number that does not fit.
-        ValueError: an update of another shape, or with NaN or infinity.
+        ValueError: an update of another shape, or with NaN or infinity; a fault without a record to plant it in.
     """
-    chosen = config.chosen()
     if not callable(updates) and updates.shape != (config.clients, config.length):
         raise ValueError(f"updates have shape {updates.shape}, not {(config.clients, config.length)}")
+    if malice is not None and malice not in SABOTAGES:
+        return simulate_attack(malice, client, config=config, updates=updates, rng=rng, entropy=entropy)
+    chosen = (config if plant is None else staged(config, plant)).chosen()
     beacon, seed = rng.bytes(32), int(rng.integers(2**63))
     falls = (drop or DropPlan()).resolve(chosen.ids, rng)
     signs = chosen.malicious or recorder is not None if chosen.signatures is None else chosen.signatures
     signing = (identities or make_identities(chosen.ids, entropy)) if signs else None
     header = chosen.header(beacon, signing)
     proposal = Proposal(read(unsigned(header).to_bytes(), Header).body if chosen.serialised else header)
-    policy, make = chosen.policy(signing), factory_of(client)
+    culprit, double, *_ = (*(one for one in chosen.ids if one not in falls), *chosen.ids)
+    make = factory_of(client)
+    if malice is not None:
+        make = lying(malice, culprit, make)
+    if plant is not None:
+        make = cast(plant, culprit, double, make, entropy)
+    policy = chosen.policy(signing)
     clients = {one: make(one, signing[one] if signing else None, policy, entropy) for one in chosen.ids}
-    server = SecAggServer(proposal, recorder)
-    return SimulatedRound(chosen, server, clients, falls, updates, seed, progress).run(executor or Serial())
+    kept = recorder
+    if plant is not None:
+        if recorder is None or signing is None:
+            raise ValueError("a fault is planted in a signed record: a recorder is missing, or signatures")
+        kept = PlantingRecorder(recorder, plant, clients[culprit], signing[culprit], culprit, proposal)
+    server = SecAggServer(proposal, kept)
+    simulated = SimulatedRound(chosen, server, clients, falls, updates, seed, progress)
+    result = simulated.run(executor or Serial())
+    if plant in IN_FILES and isinstance(recorder, TranscriptWriter):
+        spoil_files(recorder.folder, plant)
+    return result if malice is None else replace(result, attack=outcome_of(malice, culprit, result.blamed))

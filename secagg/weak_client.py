@@ -50,7 +50,7 @@ class WeakClient:
         self.opened: dict[str, tuple[bytes, bytes]] = {}
         """Owner to its shares for this client, of the mask key and of the self-mask seed."""
         self.peers: dict[str, Advertise] = {}
-        self._identity, self._entropy = identity, entropy
+        self._identity, self.entropy = identity, entropy
 
     def open(self, header: Header | Proposal) -> None:
         """Join whatever is proposed."""
@@ -59,8 +59,8 @@ class WeakClient:
 
     def advertise(self) -> Message[Advertise]:
         """Return two fresh public keys."""
-        self.mask_pair, self.share_pair = KeyPair.generate(self._entropy), KeyPair.generate(self._entropy)
-        self.seed = self._entropy(32)
+        self.mask_pair, self.share_pair = KeyPair.generate(self.entropy), KeyPair.generate(self.entropy)
+        self.seed = self.entropy(32)
         return self.write(Advertise(self.mask_pair.public_key, self.share_pair.public_key))
 
     def share(self, included: Collection[str], advertised: Mapping[str, Message[Advertise]]) -> Message[Shares]:
@@ -152,7 +152,7 @@ class WeakClient:
         """Return the two shares for each neighbour, present or not."""
         holders, threshold = len(self.proposal.graph[self.client_id]), self.proposal.header.threshold
         secrets = (self.mask_pair.private_bytes(), self.seed)
-        of_key, of_seed = (split(secret, threshold, holders, self._entropy) for secret in secrets)
+        of_key, of_seed = (split(secret, threshold, holders, self.entropy) for secret in secrets)
         return [(encode_share(one), encode_share(other)) for one, other in zip(of_key, of_seed, strict=True)]
 
     def _open_shares(self, peer: str, body: Advertise, sealed: bytes) -> None:
