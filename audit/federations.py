@@ -11,14 +11,20 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from audit.digits import Digits, deal
 from audit.dp.accounting import recompute
+from audit.secure_rounds import SecureRounds
 from audit.system_folder import SystemFolder, rendered
 from reports.model import DifferentialPrivacy
+from secagg.drops import DropPlan
 from secagg.params import select_parameters
+from secagg.quantize import Quantization
+from secagg.setting import RoundConfig, make_identities
+from secagg.wire import encode_bytes
 from unlearning.federated.data import ClientData, FederatedData, SimulatedFederation
 from unlearning.federated.recipe import ClientPrivacy, TrainingRecipe
 from unlearning.federated.training import Generators, RoundRecord, State, federated_round, initial_state, seeded
@@ -33,11 +39,25 @@ CARELESS = TrainingRecipe(rounds=160, batch_size=1, local_steps=1, learning_rate
 CARELESS_CLIENTS, CARELESS_EXAMPLES = 10, 600
 CARELESS_RECORDED = (1, 2, 3, 4, 5, 6, 7, 8)
 
-PRIVACY = ClientPrivacy(clipping_norm=1.0, noise_multiplier=1.25, noise_added_by="clients")
-CAREFUL = TrainingRecipe(rounds=16, local_epochs=10, batch_size=24, learning_rate=0.5, privacy=PRIVACY)
 CAREFUL_CLIENTS, CAREFUL_EXAMPLES = 24, 576
-CAREFUL_REHEARSED = (1, 5, 9, 13)
 CORRUPT_FRACTION, DROPOUT_FRACTION, DELTA = 0.1, 0.1, 1e-2
+DROPPED = (("c00006", "c00018"), ("c00003", "c00012"))
+"""Offices whose lines fail in odd and in even rounds; two sums differ in nobody or in four, never in one."""
+SURVIVORS = CAREFUL_CLIENTS - len(DROPPED[0])
+PRIVACY = ClientPrivacy(
+    clipping_norm=1.0, noise_multiplier=1.25, noise_added_by="clients", least_contributors=SURVIVORS
+)
+CAREFUL = TrainingRecipe(rounds=16, local_epochs=10, batch_size=24, learning_rate=0.5, privacy=PRIVACY)
+CAREFUL_REHEARSED = (1, 5, 9, 13)
+SECURE = RoundConfig(
+    clients=CAREFUL_CLIENTS,
+    length=1,
+    corrupt_fraction=CORRUPT_FRACTION,
+    dropout_fraction=DROPOUT_FRACTION,
+    quantization=Quantization(4.0, 2**22),
+    run="digits-careful",
+)
+"""Every round's secure aggregation, but for what the round itself decides."""
 
 
 def write_careless(folder: Path, seed: int) -> Path:
@@ -90,15 +110,33 @@ def write_careful(folder: Path, seed: int) -> Path:
     federation = _federation(digits, CAREFUL)
     state = initial_state(federation, generator)
     with SystemFolder(folder) as written:
+        secure = _secure_rounds(written, seed)
         for number in range(1, CAREFUL.rounds + 1):
             if number in CAREFUL_REHEARSED:
                 planted = digits.planted[CAREFUL_REHEARSED.index(number)]
                 # noise of its own: the same in two sums, one of them of known records, could be taken off the other
                 _recorded_round(written, _rehearsal(federation, planted), state, _apart(generator))
-            state = federated_round(federation, state, generator)
+            state = federated_round(federation, state, generator, aggregation=secure)
         known = _write_model(written, federation, state, digits) | {"recipe": CAREFUL} | _protection()
+        known |= {"transcripts": list(written.folders), "identities": _write_identities(written, secure)}
         written.text("technical-documentation.md", rendered("careful.md", known))
         return written.finish("careful.toml", known)
+
+
+def _secure_rounds(folder: SystemFolder, seed: int) -> SecureRounds:
+    return SecureRounds(
+        SECURE,
+        make_identities(SECURE.ids),
+        lambda number: folder.folder(f"transcripts/round-{number:04}"),
+        lambda number: DropPlan({"masked-input": DROPPED[(number + 1) % 2]}),
+        np.random.default_rng([seed, SECURE.clients]),
+    )
+
+
+def _write_identities(folder: SystemFolder, secure: SecureRounds) -> str:
+    """Write the public keys that the federation's registry vouches for."""
+    named = {client: encode_bytes(key.public_key) for client, key in sorted(secure.identities.items())}
+    return folder.text("identities.json", json.dumps(named, indent=1) + "\n")
 
 
 def _federation(digits: Digits, recipe: TrainingRecipe) -> SimulatedFederation:
@@ -186,14 +224,19 @@ def _protection() -> dict[str, object]:
         accountant="gaussian",
     )
     corrupt = max(1, math.floor(CORRUPT_FRACTION * CAREFUL_CLIENTS))
-    honest_share = math.sqrt(1 - corrupt / CAREFUL_CLIENTS)
+    honest_share = math.sqrt(1 - corrupt / SURVIVORS)
     less_noise = declared.model_copy(update={"noise_multiplier": PRIVACY.noise_multiplier * honest_share})
     return {
         "secure": select_parameters(CAREFUL_CLIENTS, CORRUPT_FRACTION, DROPOUT_FRACTION),
         "corrupt_fraction": CORRUPT_FRACTION,
         "dropout_fraction": DROPOUT_FRACTION,
         "privacy": declared,
-        "noise_share": PRIVACY.noise_multiplier * PRIVACY.clipping_norm / math.sqrt(CAREFUL_CLIENTS),
+        "noise_share": PRIVACY.noise_multiplier * PRIVACY.clipping_norm / math.sqrt(SURVIVORS),
+        "survivors": SURVIVORS,
+        "dropped": len(DROPPED[0]),
+        "clipping_range": SECURE.quantization.clipping_range,
+        "levels": SECURE.quantization.levels,
+        "modulus_bits": SECURE.modulus_bits,
         "epsilon": _rounded_up(recompute(declared).upper),
         "corrupt": corrupt,
         "epsilon_corrupt": _rounded_up(recompute(less_noise).upper),

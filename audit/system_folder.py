@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from audit.toml_writer import toml_text
-from reports.digests import file_sha256
+from reports.digests import artifact_sha256
 from reports.errors import FedauditError
 
 
@@ -33,6 +33,8 @@ class SystemFolder:
     """Where the folder appears."""
     updates: list[dict[str, object]] = field(default_factory=list)
     """Entries of `[[updates]]`, in order."""
+    folders: list[str] = field(default_factory=list)
+    """Folders that are one artifact each."""
 
     def __enter__(self) -> Self:
         if self.target.exists():
@@ -63,12 +65,17 @@ class SystemFolder:
         """Write the tensors of one update and remember its entry of `[[updates]]`."""
         self.updates.append({"path": self.tensors(path, tensors), **keys})
 
+    def folder(self, path: str) -> Path:
+        """Return where a folder is to be written that is one artifact, with one digest for all of it."""
+        self.folders.append(path)
+        return self._file(path)
+
     def finish(self, template: str, values: Mapping[str, Any]) -> Path:
-        """Write `system.toml`, a template followed by updates and digests of every file, and let the folder appear."""
+        """Write `system.toml`, a template followed by updates and all digests, and let the folder appear."""
+        wholes = {self._draft / path for path in self.folders}
+        alone = [file for file in self._draft.rglob("*") if file.is_file() and wholes.isdisjoint(file.parents)]
         digests = {
-            file.relative_to(self._draft).as_posix(): file_sha256(file)
-            for file in sorted(self._draft.rglob("*"))
-            if file.is_file()
+            path.relative_to(self._draft).as_posix(): artifact_sha256(path) for path in sorted({*wholes, *alone})
         }
         described = rendered(template, values)
         self.text("system.toml", f"{described}\n{toml_text({'updates': self.updates, 'digests': digests})}")

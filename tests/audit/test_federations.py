@@ -1,3 +1,6 @@
+import base64
+import hashlib
+import json
 import math
 import re
 import tomllib
@@ -17,7 +20,8 @@ from audit.dp.gaussian import gdp_delta
 from audit.federations import write_careful
 from audit.manifest import load_system
 from audit.system_folder import FolderError, SystemFolder
-from reports.digests import file_sha256
+from reports.digests import artifact_sha256
+from secagg.verify import verify_transcripts
 from unlearning.federated.training import seeded
 
 Declared = dict[str, Any]
@@ -53,7 +57,12 @@ def model_of(folder: Path, checkpoint: str) -> nn.Module:
 @pytest.mark.parametrize("name", ["careless", "careful"])
 def test_the_folder_is_a_system_and_its_digests_cover_every_file(demo_folder: Path, name: str) -> None:
     loaded = load_system(demo_folder / name / "system.toml")
-    files = {p.relative_to(loaded.folder).as_posix(): file_sha256(p) for p in loaded.folder.rglob("*") if p.is_file()}
+    rounds = {*(loaded.folder / "transcripts").glob("*")}
+    files = {
+        path.relative_to(loaded.folder).as_posix(): artifact_sha256(path)
+        for path in loaded.folder.rglob("*")
+        if path in rounds or (path.is_file() and rounds.isdisjoint(path.parents))
+    }
     assert files.pop("system.toml") == loaded.system.source.sha256
     assert dict(loaded.expected_digests) == files
 
@@ -116,7 +125,7 @@ def p_value(noise: np.ndarray[Any, Any], deviation: float) -> float:
 
 def test_the_careful_sums_bear_the_declared_noise_and_its_half_is_refuted(demo_folder: Path) -> None:
     privacy = declared(demo_folder / "careful")["federation"]["differential_privacy"]
-    deviation = privacy["noise_multiplier"] * privacy["clipping_norm"]
+    deviation = privacy["noise_multiplier"] * privacy["clipping_norm"] * math.sqrt(24 / 22)  # all 24 add a 22nd each
     residuals = [total - sum(deltas) for deltas, total in rounds_of(demo_folder / "careful").values()]
     assert p_value(np.concatenate(residuals), deviation) > 1e-4
     assert p_value(np.concatenate(residuals), deviation / 2) < 1e-12
@@ -161,19 +170,54 @@ def test_every_number_of_the_careful_page_is_in_its_system_file_or_measured(demo
     assert f"epsilon = {privacy['epsilon']} at delta = {privacy['delta']}" in flowing
     assert f"threshold {secure['threshold']}," in flowing
     assert f"by {system['federation']['clients']} offices in {system['federation']['rounds']} rounds" in flowing
-    assert f"standard deviation {privacy['noise_multiplier'] / math.sqrt(24):.4f} to" in flowing
+    assert f"standard deviation {privacy['noise_multiplier'] / math.sqrt(22):.4f} to" in flowing
     test = np.load(folder / "test.npz")
     answers = model_of(folder, "model.safetensors")(torch.from_numpy(test["x"])).argmax(1).numpy()
     assert f"right in {(answers == test['y']).mean():.1%}".replace("%", " % of cases") in flowing
     told = re.search(r"If (\d+) of them told the server their own noise, it would be ([0-9.]+)\.", flowing)
     assert told is not None
-    mu = math.sqrt(privacy["steps"] / (1 - int(told[1]) / 24)) / privacy["noise_multiplier"]
+    mu = math.sqrt(privacy["steps"] / (1 - int(told[1]) / 22)) / privacy["noise_multiplier"]
     assert gdp_delta(float(told[2]), mu) <= privacy["delta"] < gdp_delta(float(told[2]) - 0.01, mu)
 
 
-def test_one_seed_writes_one_federation(demo_folder: Path, tmp_path: Path) -> None:
-    again = write_careful(tmp_path / "again", 2026)
-    assert (again / "system.toml").read_bytes() == (demo_folder / "careful" / "system.toml").read_bytes()
+def test_one_seed_writes_one_federation_whatever_the_keys_of_its_rounds(demo_folder: Path, tmp_path: Path) -> None:
+    again, first = declared(write_careful(tmp_path / "again", 2026)), declared(demo_folder / "careful")
+    changed = {path for path, digest in again["digests"].items() if digest != first["digests"][path]}
+    assert changed == {"identities.json", *(f"transcripts/round-{number:04}" for number in range(1, 17))}
+    assert {**again, "digests": {}} == {**first, "digests": {}}
+
+
+def test_every_careful_round_is_recorded_and_gives_the_mean_that_moved_the_model(demo_folder: Path) -> None:
+    """The chain of models: each round's header names the model that the round before led to, by its digest."""
+    folder = demo_folder / "careful"
+    verified = verify_transcripts([folder / path for path in transcripts(folder)], read_identities(folder))
+    assert (verified.status, verified.authenticity, verified.complete) == ("pass", "signed", True)
+    assert [len(one.survivors) for one in verified.transcripts] == [22] * 16
+    bases = {u["round"]: u["base"] for u in declared(folder)["updates"]}
+    names = list(nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)).state_dict())
+
+    def elements(path: Path) -> np.ndarray[Any, Any]:
+        tensors = load_file(path)
+        return np.concatenate([tensors[name].numpy().ravel() for name in names])
+
+    model = elements(folder / bases[1])
+    for number, path in enumerate(transcripts(folder), 1):
+        lines = (folder / path / "transcript.jsonl").read_bytes().splitlines()
+        header, total = json.loads(lines[0])["body"], json.loads(lines[-1])["body"]
+        assert header["model_sha256"] == hashlib.sha256(model.astype("<f4").tobytes()).hexdigest()
+        if number in bases:
+            np.testing.assert_array_equal(model, elements(folder / bases[number]))
+        words = np.fromfile(folder / path / "blobs" / total["blob"], "<u4")
+        model = model + (words * (8.0 / 2**22) / 22 - 4.0).astype(np.float32)
+    np.testing.assert_array_equal(model, elements(folder / "model.safetensors"))
+
+
+def transcripts(folder: Path) -> list[str]:
+    return list(declared(folder)["federation"]["secure_aggregation"]["transcripts"])
+
+
+def read_identities(folder: Path) -> dict[str, bytes]:
+    return {one: base64.b64decode(key) for one, key in json.loads((folder / "identities.json").read_text()).items()}
 
 
 def test_the_digits_are_those_of_scikit_learn(demo_folder: Path) -> None:

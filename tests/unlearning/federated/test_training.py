@@ -13,7 +13,16 @@ from torch.nn.functional import cross_entropy
 from unlearning.errors import TrainingDiverged, UnlearningError
 from unlearning.federated.data import ClientData, FederatedData, SimulatedFederation
 from unlearning.federated.recipe import ClientPrivacy, TrainingRecipe
-from unlearning.federated.training import RoundRecord, State, clipped, initial_state, norm, seeded, train
+from unlearning.federated.training import (
+    RoundRecord,
+    State,
+    clipped,
+    federated_round,
+    initial_state,
+    norm,
+    seeded,
+    train,
+)
 from unlearning.models import mlp
 
 FULL_BATCH: dict[str, Any] = {"rounds": 1, "batch_size": 100, "learning_rate": 0.3}
@@ -228,3 +237,65 @@ def test_the_initial_model_depends_on_the_seed_alone() -> None:
     first, again, other = (flat(initial_state(given, seeded(seed)).parameters) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def all_but(lost: int) -> Any:
+    """A way to the server on which one client is lost; keeps what it was told."""
+
+    def aggregation(
+        number: int, before: Mapping[str, Tensor], sent: Mapping[int, Mapping[str, Tensor]]
+    ) -> tuple[dict[str, Tensor], tuple[int, ...]]:
+        aggregation.told = (number, before, sent)  # type: ignore[attr-defined]
+        alive = tuple(client for client in sent if client != lost)
+        mean = {name: torch.stack([sent[one][name] for one in alive]).mean(0) for name in before}
+        return mean, alive
+
+    return aggregation
+
+
+def one_round(given: SimulatedFederation, aggregation: Any) -> tuple[State, RoundRecord]:
+    records: list[RoundRecord] = []
+    generator = seeded(5)
+    state = federated_round(
+        given, initial_state(given, generator), generator, recorder=records.append, aggregation=aggregation
+    )
+    return state, records[0]
+
+
+def test_a_mean_that_comes_another_way_moves_the_model_and_names_who_is_in_it() -> None:
+    state, record = one_round(federation(4, 4, 4), all_but(1))
+    assert (record.participants, record.weights) == ((0, 2), (0.5, 0.5))
+    expected = flat(record.before) + (flat(record.deltas[0]) + flat(record.deltas[1])) / 2
+    torch.testing.assert_close(flat(state.parameters), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_with_nobody_lost_another_way_gives_the_model_that_the_simulator_gives() -> None:
+    given = federation(4, 4, 4)
+    there, _ = one_round(given, all_but(9))
+    here, _ = one_round(given, None)
+    torch.testing.assert_close(flat(there.parameters), flat(here.parameters), rtol=1e-5, atol=1e-7)
+
+
+def test_another_way_does_not_weigh_clients_that_the_recipe_weighs() -> None:
+    with pytest.raises(UnlearningError, match="weight"):
+        one_round(federation(4, 5), all_but(9))
+
+
+def test_what_a_client_sends_bears_its_share_of_the_noise_already() -> None:
+    privacy = {"clipping_norm": 0.5, "noise_multiplier": 1.3, "noise_added_by": "clients", "least_contributors": 3}
+    given = federation(2, 2, 2, 2, untrained=functools.partial(mlp, (4,), 2_600, 3), privacy=privacy)
+    way = all_but(1)
+    _, record = one_round(given, way)
+    noise = np.asarray(flat(way.told[2][0]) - flat(record.deltas[0]))
+    assert chi_square_p(noise, 1.3 * 0.5 / math.sqrt(3)) > 1e-3
+    assert chi_square_p(noise, 1.3 * 0.5 / math.sqrt(4)) < 1e-6  # the test sees a share of a fourth
+    assert record.noise_standard_deviation == pytest.approx(1.3 * 0.5)  # three are left, as the shares count on
+    everybody, kept = one_round(given, all_but(9))
+    assert kept.noise_standard_deviation == pytest.approx(1.3 * 0.5 * math.sqrt(4 / 3))
+    assert everybody.rounds == 1
+
+
+def test_a_sum_with_less_noise_than_declared_is_not_released() -> None:
+    privacy = {"clipping_norm": 0.5, "noise_multiplier": 1.3, "noise_added_by": "clients", "least_contributors": 3}
+    with pytest.raises(UnlearningError, match="least_contributors"):
+        one_round(federation(2, 2, 2, privacy=privacy), all_but(1))
