@@ -1,0 +1,80 @@
+"""Which check answers for which violation, how much harm each does, and what in the system file would mend it."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from reports.model import Remedy, Severity, System
+from secagg.declaration import SECTION
+from secagg.failures import MALICIOUS
+from secagg.mends import MENDS
+from secagg.violations import NOT_AUTHENTIC, VIOLATIONS
+
+ALSO = ("GDPR:32(1)(d)", "EU-AIA:annex-IV(2)(g)")
+"""Duties that every check of secure aggregation serves besides its own: to test, and to show the tests."""
+CONFIDENTIALITY = "EU-AIA:15(5)#confidentiality"
+TRANSCRIPTS = f"{SECTION}.transcripts"
+UNREADABLE = frozenset(("chain-broken", "malformed-record", "blob-digest"))
+"""The record was changed or is none: `secagg.transcript` fails, and nothing else can be told from it."""
+OWNERS: Mapping[str, str] = {
+    "double-reveal": "secagg.double-reveal",
+    "unrequested-share": "secagg.double-reveal",
+    "split-view": "secagg.consistency",
+    "missing-consistency": "secagg.consistency",
+    "bad-signature": "secagg.key-authenticity",
+    "unknown-identity": "secagg.key-authenticity",
+    "key-reuse": "secagg.key-reuse",
+    "duplicate-key": "secagg.key-reuse",
+    "graph-mismatch": "secagg.graph",
+    "model-mismatch": "secagg.model-consistency",
+    "overflow": "secagg.overflow",
+    "plaintext-metadata": "secagg.metadata",
+}
+"""Code to the check that fails on it; every other is `secagg.transcript`'s."""
+DISCONNECTED = "disconnected"
+"""Not a violation of the protocol: survivors that fall apart when some more clients are taken away."""
+OTHERWISE = "declared-otherwise"
+"""Not a violation of the protocol: a round that was run with other parameters than are declared."""
+_MALICIOUS_ALONE = ("secagg.consistency", "secagg.key-authenticity")
+_LESS: Mapping[str, Severity] = {
+    "phase-order": Severity.MEDIUM,
+    "bad-length": Severity.MEDIUM,
+    "share-digest": Severity.MEDIUM,
+    "insufficient-shares": Severity.MEDIUM,
+    "unrequested-share": Severity.HIGH,
+    OTHERWISE: Severity.MEDIUM,
+}
+"""Codes that harm less than their check's severity says."""
+_KEYS: Mapping[str, tuple[str, Literal["set", "add"], str | None]] = {
+    "bad-signature": (f"{SECTION}.signed_keys", "set", "true"),
+    "unknown-identity": (f"{SECTION}.identities", "add", None),
+    "missing-consistency": (f"{SECTION}.consistency_check", "set", "true"),
+}
+_TEXTS: Mapping[str, str] = {
+    "unknown-identity": "Declare the identity keys of all clients, from somebody other than the server, in identities.",
+}
+"""Where the command line's mend speaks of an option."""
+
+
+def owned_codes(check: str, system: System) -> frozenset[str]:
+    """Return the codes on which a check fails.
+
+    What the checks that are asked of a malicious server alone would answer for falls to `secagg.transcript` elsewhere:
+    no violation goes unjudged.
+    """
+    if check != "secagg.transcript":
+        return frozenset(code for code, owner in OWNERS.items() if owner == check)
+    malicious = system.federation is not None and system.federation.server_trust == MALICIOUS
+    elsewhere = {code for code, owner in OWNERS.items() if malicious or owner not in _MALICIOUS_ALONE}
+    return (VIOLATIONS | NOT_AUTHENTIC) - elsewhere
+
+
+def severity_of(codes: frozenset[str], most: Severity) -> Severity:
+    """Return the harm of the worst of some codes; `most` is that of their check."""
+    return max((_LESS.get(code, most) for code in codes), key=lambda severity: severity.rank, default=most)
+
+
+def remedy_of(code: str) -> Remedy:
+    """Return what mends a violation: the key of the system file where there is one, else what the record must show."""
+    parameter, direction, value = _KEYS.get(code, (TRANSCRIPTS, "set", None))
+    text = _TEXTS.get(code) or MENDS[code]
+    return Remedy(parameter=parameter, direction=direction, value=value, text=text)
