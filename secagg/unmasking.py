@@ -4,7 +4,6 @@ Shares are compared with what their owner signed as they arrive, so that one lia
 a recovered secret is compared with what its owner committed to, so that a dealer who lied is named as well.
 """
 
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -50,7 +49,7 @@ class Recovery:
             client for client in shared - survivors if any(peer in survivors for peer in proposal.graph[client])
         )
         self._survivors = survivors
-        self._shares: dict[str, dict[int, bytes]] = defaultdict(dict)
+        self._shares: dict[str, dict[str, bytes]] = defaultdict(dict)
 
     def fault(self, message: Message[Unmask]) -> str:
         """Return why an answer cannot be used: `unrequested-share`, `share-digest`, or nothing."""
@@ -72,7 +71,7 @@ class Recovery:
         self.answered.add(holder)
         for _, shares in self._kinds(message):
             for owner, share in shares.items():
-                self._shares[owner][self._place(owner, holder)] = share
+                self._shares[owner][holder] = share
 
     def unmask(self, total: NDArray[np.unsignedinteger[Any]]) -> None:
         """Take off `total`, in place, every mask that is still on it.
@@ -95,24 +94,27 @@ class Recovery:
         body = message.body
         return ((self._dropped, body.mask_key_shares), (self._survivors, body.self_mask_shares))
 
-    def _place(self, owner: str, holder: str) -> int:
-        return bisect_left(self._proposal.graph[owner], holder) + 1
-
     def _recovered(self) -> Iterator[tuple[str, bytes]]:
         """Yield owner and secret. Owners whose shares are held at the same points are solved together."""
         threshold = self._proposal.header.threshold
         groups: dict[tuple[int, ...], list[str]] = defaultdict(list)
+        chosen: dict[str, bytes] = {}
         poor = []
         for owner in sorted(self._survivors | self._dropped):
             held = self._shares.get(owner, {})
             if len(held) < threshold:
                 poor.append(owner)
-            else:
-                groups[tuple(sorted(held)[:threshold])].append(owner)
+                continue
+            places = [place for place, holder in enumerate(self._proposal.graph[owner], start=1) if holder in held][
+                :threshold
+            ]
+            holders = self._proposal.graph[owner]
+            groups[tuple(places)].append(owner)
+            chosen[owner] = b"".join([held[holders[place - 1]] for place in places])
         if poor:
             raise RoundAborted("insufficient-shares", poor, f"{threshold} shares are needed to recover a secret")
         for points, owners in groups.items():
-            packed = b"".join(self._shares[owner][point] for owner in owners for point in points)
+            packed = b"".join(chosen[owner] for owner in owners)
             shares = np.frombuffer(packed, "<u4").reshape(len(owners), len(points), -1)
             for owner, secret in zip(owners, combine_many(points, shares), strict=True):
                 if secret is None:

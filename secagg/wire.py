@@ -8,13 +8,15 @@ import binascii
 import json
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from itertools import pairwise
 from typing import Any
 
 LARGEST_INTEGER = 2**53 - 1
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-_ID_DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-"
+_ID_DIGITS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-"
+_HEX_DIGITS = b"0123456789abcdef"
+_ANOTHER_FORM = (b" ", b"\t", b"\n", b"\r", b"\\", b"-0")
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -38,11 +40,14 @@ def canonical(value: Any) -> bytes:
 def parse(line: bytes) -> Any:
     """Return the value of one canonical JSON text.
 
+    In ASCII without white space, an escape or a minus before zero, keys out of order are the one way left to stray from
+    the canonical form: so long lines need not be written anew to be compared.
+
     Raises:
         MalformedRecord: not JSON, a key twice, a real or too large number, or not in canonical form.
     """
-    value = parse_loosely(line)
-    if canonical(value) != line:
+    value = _load(line, _in_order)
+    if (not line.isascii() or any(mark in line for mark in _ANOTHER_FORM)) and canonical(value) != line:
         raise MalformedRecord("not in canonical form")
     return value
 
@@ -51,21 +56,9 @@ def parse_loosely(line: bytes) -> Any:
     """Return the value of one JSON text, written canonically or not; for bytes whose form is checked elsewhere.
 
     Raises:
-        MalformedRecord: not JSON, a key twice, or a real number.
+        MalformedRecord: not JSON, a key twice, or a real or too large number.
     """
-    try:
-        return json.loads(
-            line, object_pairs_hook=_unique, parse_float=_no_real, parse_constant=_no_real, parse_int=_integer
-        )
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise MalformedRecord(f"not JSON: {error}") from error
-    except RecursionError as error:
-        raise MalformedRecord("nested too deeply") from error
-
-
-def is_canonical(text: bytes, value: Any) -> bool:
-    """Tell whether `text` is the canonical JSON of `value`, which was read from it and has been found plain."""
-    return bool(_ENCODER.encode(value).encode(errors="replace") == text)
+    return _load(line, _unique)
 
 
 def encode_bytes(data: bytes) -> str:
@@ -93,18 +86,25 @@ def decode_bytes(text: Any, length: int | None = None) -> bytes:
 
 
 def decode_each(texts: Collection[Any], length: int) -> list[bytes]:
-    """Return `decode_bytes` of every text, all of one length: the quick way for the many shares of a message."""
+    """Return `decode_bytes` of every text, all of one length above 0: at one go, for the many shares of a message."""
+    padding = -length % 3
+    stride = length + padding
     try:
-        data = [binascii.a2b_base64(text, strict_mode=True) for text in texts]
-    except (binascii.Error, ValueError, TypeError) as error:
+        if any(len(text) != stride // 3 * 4 for text in texts):
+            raise MalformedRecord(f"each of these is {length} bytes of base64 text")
+        if padding:  # filled up to whole groups of three bytes, which can stand in a row
+            zeros, ending, filling = ("AEIMQUYcgkosw048", "=", "A") if padding == 1 else ("AQgw", "==", "AA")
+            if not all(text.endswith(ending) and text[-padding - 1] in zeros for text in texts):
+                raise MalformedRecord("invalid base64: trailing bits are set")
+            texts = [text[:-padding] + filling for text in texts]
+        data = binascii.a2b_base64("".join(texts), strict_mode=True)
+    except (binascii.Error, ValueError, TypeError, AttributeError) as error:
+        if isinstance(error, MalformedRecord):
+            raise
         raise MalformedRecord(f"invalid base64: {error}") from error
-    if any(len(one) != length for one in data):
-        raise MalformedRecord(f"each of these is {length} bytes of base64 text")
-    if length % 3:  # unused bits of the last digit before the padding must be zero
-        last, zeros = (-3, "AQgw") if length % 3 == 1 else (-2, "AEIMQUYcgkosw048")
-        if not all(text[last] in zeros for text in texts):
-            raise MalformedRecord("invalid base64: trailing bits are set")
-    return data
+    if len(data) != stride * len(texts):
+        raise MalformedRecord("invalid base64: padding within")
+    return [data[start : start + length] for start in range(0, len(data), stride)]
 
 
 def require_id(value: Any) -> str:
@@ -126,7 +126,7 @@ def require_ids(value: Any) -> tuple[str, ...]:
 
 def require_each_id(values: Collection[str]) -> None:
     """Refuse where one of many texts is not a client id."""
-    if not all(0 < len(one) <= 64 for one in values) or "".join(values).strip(_ID_DIGITS):
+    if not all(0 < len(one) <= 64 for one in values) or _beside("".join(values), _ID_DIGITS):
         for one in values:
             require_id(one)
 
@@ -140,7 +140,7 @@ def require_sha256(value: Any) -> str:
 
 def require_each_sha256(values: Collection[Any]) -> None:
     """Refuse where one of many is not a lower-case hexadecimal SHA-256."""
-    if any(type(one) is not str or len(one) != 64 for one in values) or "".join(values).strip("0123456789abcdef"):
+    if any(type(one) is not str or len(one) != 64 for one in values) or _beside("".join(values), _HEX_DIGITS):
         for one in values:
             require_sha256(one)
 
@@ -214,10 +214,34 @@ def _require_plain(value: Any) -> None:
         raise MalformedRecord(f"a record holds no {kind.__name__}")
 
 
+def _load(line: bytes, objects: Callable[[list[tuple[str, Any]]], dict[str, Any]]) -> Any:
+    try:
+        return json.loads(
+            line, object_pairs_hook=objects, parse_float=_no_real, parse_constant=_no_real, parse_int=_integer
+        )
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise MalformedRecord(f"not JSON: {error}") from error
+    except RecursionError as error:
+        raise MalformedRecord("nested too deeply") from error
+
+
+def _beside(text: str, alphabet: bytes) -> bytes:
+    """Return what of `text` is not of the alphabet."""
+    return text.encode(errors="replace").translate(None, alphabet)
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
         raise MalformedRecord("a key stands twice")
+    return value
+
+
+def _in_order(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = _unique(pairs)
+    keys = list(value)
+    if keys != sorted(keys):
+        raise MalformedRecord("not in canonical form: keys out of order")
     return value
 
 
@@ -226,7 +250,7 @@ def _no_real(text: str) -> Any:
 
 
 def _integer(text: str) -> int:
-    if len(text) > 17:
+    if len(text) > 17 or abs(int(text)) > LARGEST_INTEGER:
         raise MalformedRecord("integers stay below 2^53")
     return int(text)
 

@@ -126,7 +126,7 @@ def test_bytes_of_another_length_are_refused() -> None:
         decode_bytes("QQ==", 2)
 
 
-@given(data=st.data(), length=st.integers(0, 40))
+@given(data=st.data(), length=st.integers(1, 40))
 def test_many_texts_are_read_as_one_by_one(data: st.DataObject, length: int) -> None:
     alphabet = "ABQRgwE048xyz+/="
     texts = data.draw(
