@@ -3,17 +3,19 @@
 import json
 from collections.abc import Callable
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import secagg.checks
 from reports.check import GROUP, checks_in, missing
-from reports.model import Basis, Finding, Severity, Status, Strength, System
+from reports.model import Artifact, Basis, Finding, Severity, Status, Strength, System
 from secagg.checks.declared import parameters
 
 Ask = Callable[..., list[Finding]]
 SecureSystem = Callable[..., System]
+RecordRounds = Callable[..., tuple[Artifact, ...]]
 
 
 def measured(finding: Finding) -> dict[str, Any]:
@@ -143,17 +145,51 @@ def test_a_missing_key_is_named(key: str, ask: Ask, secure_system: SecureSystem)
     assert key in finding.summary
 
 
-def test_transcripts_alone_are_skipped_and_say_so(ask: Ask, secure_system: SecureSystem) -> None:
-    recorded = {
-        "path": "round-0001",
-        "sha256": "1" * 64,
-        "size": 1,
-        "kind": "federation.secure_aggregation.transcripts",
-    }
-    nothing = dict.fromkeys(("clients", "degree", "threshold", "corrupt_fraction", "dropout_fraction"))
-    [finding] = ask(parameters, secure_system(**nothing, transcripts=(recorded,)))
-    assert finding.status is Status.SKIPPED
-    assert any("transcripts" in text for text in finding.limitations)
+UNDECLARED = dict.fromkeys(("clients", "degree", "threshold", "corrupt_fraction", "dropout_fraction"))
+
+
+def test_recorded_rounds_are_judged_beside_the_declaration(
+    ask: Ask, secure_system: SecureSystem, record_rounds: RecordRounds, tmp_path: Path, shelf: Any
+) -> None:
+    weak = {"degree": 4, "threshold": 2, "required_sigma": 0, "required_eta": 0}
+    artifacts = record_rounds(tmp_path, {}, weak)
+    declared, weakest = ask(parameters, secure_system(transcripts=artifacts), shelf, tmp_path)
+    assert (declared.status, declared.key, declared.basis) == (Status.PASS, "", Basis.DECLARED)
+    assert (weakest.status, weakest.key, weakest.basis) == (Status.FAIL, "recorded", Basis.RECORDED)
+    assert weakest.summary.startswith("In the weakest of 2 recorded rounds, with 2 of 14 clients corrupt")
+    assert measured(weakest).keys() >= {"sigma_bits", "eta_failure_probability"}
+    assert json.loads(shelf.kept[weakest.evidence[0]])["recorded"]["degree"] == 4
+
+
+def test_recorded_rounds_alone_are_enough(
+    ask: Ask, secure_system: SecureSystem, record_rounds: RecordRounds, tmp_path: Path
+) -> None:
+    system = secure_system(**UNDECLARED, transcripts=record_rounds(tmp_path, {}))
+    [finding] = ask(parameters, system, None, tmp_path)
+    assert (finding.status, finding.key, finding.strength) == (Status.PASS, "recorded", Strength.EXACT)
+    assert measured(finding).keys() == measured(ask(parameters, secure_system())[0]).keys()
+
+
+def test_a_record_that_is_not_authentic_earns_no_pass(
+    ask: Ask, secure_system: SecureSystem, record_rounds: RecordRounds, tmp_path: Path
+) -> None:
+    artifacts = record_rounds(tmp_path, {})
+    lines = tmp_path / artifacts[0].path / "transcript.jsonl"
+    lines.write_bytes(lines.read_bytes().replace(b'"type":"roster"', b'"type":"Roster"'))
+    [finding] = ask(parameters, secure_system(**UNDECLARED, transcripts=artifacts), None, tmp_path)
+    assert (finding.status, finding.reason) == (Status.INCONCLUSIVE, "not-authentic")
+
+
+def test_what_is_no_transcript_leaves_the_declaration_judged(
+    ask: Ask, secure_system: SecureSystem, record_rounds: RecordRounds, tmp_path: Path
+) -> None:
+    artifacts = record_rounds(tmp_path, {})
+    (tmp_path / artifacts[0].path / "transcript.jsonl").write_text("{}\n")
+    declared, unread = ask(parameters, secure_system(transcripts=artifacts), None, tmp_path)
+    assert declared.status is Status.PASS
+    assert (unread.status, unread.key) == (Status.INCONCLUSIVE, "recorded")
+    assert unread.reason == "invalid:federation.secure_aggregation.transcripts"
+    assert unread.fingerprint != declared.fingerprint
 
 
 @pytest.mark.parametrize(
