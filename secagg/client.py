@@ -184,6 +184,11 @@ class SecAggClient:
         return client
 
     @property
+    def proposal(self) -> Proposal | None:
+        """The round that is open here; None between rounds."""
+        return self._proposal
+
+    @property
     def _header(self) -> Header:
         return self._round[0].header
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from secagg.flower.config import SecAggConfig
 from secagg.flower.rounds import RecorderOf, SecureMean, secure_round
+from secagg.flower.trained import is_training
 from secagg.messages import RoundAborted
 
 if TYPE_CHECKING:
@@ -94,8 +95,6 @@ class SecAggGrid(Grid):
             ValueError: Training messages among others, or messages that are no round (see `secure_round`).
             secagg.params.InfeasibleParameters: The cohort is too small for what the configuration withstands.
         """
-        from secagg.flower.message import is_training
-
         outgoing = list(messages)
         training = sum(map(is_training, outgoing))
         if not training:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, cast
 
 from secagg.flower.config import SecAggConfig
 from secagg.flower.grid import require_averaging
-from secagg.flower.message import SecureTraining, Trained, whole
+from secagg.flower.message import SecureTraining
+from secagg.flower.once import Once, OnceFolder
 from secagg.flower.rounds import RecorderOf, SecureMean, secure_round
+from secagg.flower.trained import Trained, whole
 from secagg.keys import Identity
 from secagg.messages import RoundAborted
 from secagg.policy import ClientPolicy
@@ -33,12 +35,14 @@ _log = logging.getLogger(__name__)
 def fedaudit_secagg_mod(
     policy: ClientPolicy | None = None,
     identity: "Identity | Callable[[Context], Identity] | None" = None,
+    *,
+    once: Once | None = None,
 ) -> "Mod":
     """Return the mod for a ClientApp with a `client_fn`; arguments as of `secagg.flower.message.secagg_mod`.
 
     It answers `fit` alone; `evaluate` and the rest pass it by.
     """
-    return SecureTraining(policy or ClientPolicy(), identity, read_fit_result)
+    return SecureTraining(policy or ClientPolicy(), identity, read_fit_result, once or OnceFolder())
 
 
 def read_fit_result(content: "RecordDict") -> Trained:

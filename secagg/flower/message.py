@@ -14,16 +14,18 @@ an error, a `close` or the next round's header. A client that the server loses o
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from secagg.client import SecAggClient
-from secagg.flower.arrays import Model, only_record
+from secagg.failures import MALICIOUS
+from secagg.flower.arrays import Model
 from secagg.flower.config import SecAggConfig
 from secagg.flower.exchange import CLOSE, RECORD, VECTOR, Request, answered, packed, refused
 from secagg.flower.grid import SecAggGrid
+from secagg.flower.once import Once, OnceFolder
+from secagg.flower.trained import Trained, is_training, read_trained
 from secagg.keys import Identity
 from secagg.messages import Message as ProtocolMessage
 from secagg.messages import Refusal, read
@@ -36,29 +38,27 @@ if TYPE_CHECKING:
     from flwr.app import ArrayRecord, Context, Message, RecordDict
     from flwr.clientapp.typing import ClientAppCallable, Mod
 
-__all__ = ["SESSIONS", "SecAggConfig", "SecAggGrid", "SecureTraining", "Trained", "is_training", "secagg_mod"]
+__all__ = [
+    "SESSIONS",
+    "OnceFolder",
+    "SecAggConfig",
+    "SecAggGrid",
+    "SecureTraining",
+    "Trained",
+    "is_training",
+    "secagg_mod",
+]
 
 SESSIONS = "fedaudit_secagg_sessions"
 """Config record in a client's state that outlives the rounds: digests of those it joined. No secret."""
-WEIGHT = "num-examples"
-"""The metric by which FedAvg weighs, and the one that integer weighting takes."""
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """What the app under the mod returned."""
-
-    arrays: "ArrayRecord"
-    weight: int | None
-    """Number of examples; None where the reply does not say."""
-    unsent: tuple[str, ...]
-    """Names of metrics that would have gone to the server in the clear, and now go nowhere."""
 
 
 def secagg_mod(
     policy: ClientPolicy | None = None,
     identity: "Identity | Callable[[Context], Identity] | None" = None,
+    *,
+    once: Once | None = None,
 ) -> "Mod":
     """Return the mod that answers `train` messages by secure aggregation; all other messages pass it by.
 
@@ -66,37 +66,14 @@ def secagg_mod(
         policy: The weakest round to join; None takes the defaults.
         identity: Signs what this client says. A function gets the node's context: one app serves many nodes, and under
             ray an app is pickled, which a key cannot be.
+        once: Sees to it, against a malicious server, that no step is taken twice at the same time; None takes an
+            `OnceFolder`. Against an honest-but-curious one the state suffices, and no file is written.
 
     A `train` message that is not part of a round is refused: no update leaves without a mask. What it averages is the
     model's arrays; of the metrics only `num-examples` counts, and only with integer weighting. What goes to the server
     in the clear is whether training failed, by the name of the exception.
     """
-    return SecureTraining(policy or ClientPolicy(), identity, read_trained)
-
-
-def is_training(message: "Message") -> bool:
-    """Tell whether a message asks for training, of whatever action."""
-    return message.metadata.message_type.partition(".")[0] == "train"
-
-
-def read_trained(content: "RecordDict") -> Trained:
-    """Return what a Message-API app returned.
-
-    Raises:
-        ValueError: There is not exactly one array record, or `num-examples` is no whole number.
-    """
-    metrics = {name: one for record in content.metric_records.values() for name, one in record.items()}
-    weight = metrics.pop(WEIGHT, None)
-    return Trained(only_record(content)[1], whole(weight), tuple(metrics))
-
-
-def whole(weight: Any) -> int | None:
-    """Return a weight as an integer, None as None; ValueError where it is no whole number (which one is not said)."""
-    if weight is None:
-        return None
-    if not isinstance(weight, int | float) or weight != int(weight):
-        raise ValueError("the number of examples is no whole number")
-    return int(weight)
+    return SecureTraining(policy or ClientPolicy(), identity, read_trained, once or OnceFolder())
 
 
 class SecureTraining:
@@ -107,8 +84,9 @@ class SecureTraining:
         policy: ClientPolicy,
         identity: "Identity | Callable[[Context], Identity] | None",
         read_reply: "Callable[[RecordDict], Trained]",
+        once: Once,
     ) -> None:
-        self._policy, self._identity, self._read_reply = policy, identity, read_reply
+        self._policy, self._identity, self._read_reply, self._once = policy, identity, read_reply, once
         self._warned = False
 
     def __call__(self, message: "Message", context: "Context", call_next: "ClientAppCallable") -> "Message":
@@ -124,7 +102,7 @@ class SecureTraining:
             return Message(RecordDict({RECORD: refused("unknown", refusal)}), reply_to=message)
         client = self._restored(context)
         reply = self._answered(client, request, message, lambda: call_next(message, context))
-        _keep(client, request.session, context)
+        _keep(client, context)
         return reply
 
     def _answered(
@@ -170,10 +148,13 @@ class SecureTraining:
             if proposal.session != request.session:
                 raise Refusal("bad-header", "the header is of another round than the request")
             client.open(proposal)
+            self._require_first(client, request)
             answer: ProtocolMessage[Any] = client.advertise()
         elif request.phase == MaskedInput.TYPE:
+            self._require_first(client, request)
             answer, content[VECTOR] = self._masked(client, request, message, train)
         else:
+            self._require_first(client, request)
             answer = _step(client, request)
         content[RECORD] = answered(request.phase, answer)
         return content
@@ -198,6 +179,12 @@ class SecureTraining:
         if client.saturated:
             _log.warning("client %s: %d elements were clipped", client.client_id, client.saturated)
         return answer, packed(vector)
+
+    def _require_first(self, client: SecAggClient, request: Request) -> None:
+        """Refuse a step that is being taken already, where the server may have asked twice at the same time."""
+        malicious = client.proposal is not None and client.proposal.header.server_trust == MALICIOUS
+        if malicious and not self._once(request.session, client.client_id, request.phase):
+            raise Refusal("phase-order", f"{request.phase} was asked before")
 
     def _warn_once(self, names: tuple[str, ...]) -> None:
         if names and not self._warned:
@@ -236,7 +223,7 @@ def _expected(message: "Message", context: "Context") -> Request:
     return request
 
 
-def _keep(client: SecAggClient, session: bytes, context: "Context") -> None:
+def _keep(client: SecAggClient, context: "Context") -> None:
     """Put what must last into the state: the sessions for good, the round while it is open."""
     from flwr.app import ConfigRecord
 
@@ -244,5 +231,5 @@ def _keep(client: SecAggClient, session: bytes, context: "Context") -> None:
     joined = state.pop("joined")
     if joined:
         context.state[SESSIONS] = ConfigRecord({"joined": joined})
-    if state:
-        context.state[RECORD] = ConfigRecord({"session": session, **state})
+    if client.proposal is not None:
+        context.state[RECORD] = ConfigRecord({"session": client.proposal.session, **state})

@@ -12,7 +12,7 @@ import pytest
 from secagg.flower.exchange import RECORD, VECTOR
 from secagg.flower.grid import IndividualReplies, require_averaging
 from secagg.flower.harness import InProcessGrid, kind_of, node_id
-from secagg.flower.message import SecAggConfig, SecAggGrid, secagg_mod
+from secagg.flower.message import OnceFolder, SecAggConfig, SecAggGrid, secagg_mod
 from secagg.keys import Identity
 from secagg.limits import ParameterError
 from secagg.params import InfeasibleParameters
@@ -260,7 +260,9 @@ def test_a_configuration_that_does_not_suit_the_cohort_is_an_error(
 
 
 @pytest.mark.parametrize("degree", [None, 4])
-def test_it_works_against_a_malicious_server_too(degree: int | None, caplog: pytest.LogCaptureFixture) -> None:
+def test_it_works_against_a_malicious_server_too(
+    degree: int | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     keys = {str(node_id(p)): Identity.from_private_bytes(bytes([p] * 32)) for p in range(6)}
     public = {client: one.public_key for client, one in keys.items()}
     sparse = {} if degree is None else {"degree": degree, "threshold": 4}
@@ -270,11 +272,11 @@ def test_it_works_against_a_malicious_server_too(degree: int | None, caplog: pyt
     )  # fmt: skip
     asked = {"required_sigma": 0.0, "required_eta": 0.0} if sparse else {}
     policy = ClientPolicy(identities=public, **asked)
-    mod = secagg_mod(policy, lambda context: keys[str(context.node_id)])
+    mod = secagg_mod(policy, lambda context: keys[str(context.node_id)], once=OnceFolder(tmp_path))
     with InProcessGrid([app([mod])] * 6) as grid:
         [reply] = one_round(grid, config)
     assert_mean(reply, range(6))
-    stranger = secagg_mod(policy, Identity.generate())
+    stranger = secagg_mod(policy, Identity.generate(), once=OnceFolder(tmp_path))
     with InProcessGrid([app([stranger])] + [app([mod])] * 5) as grid:
         one_round(grid, config)
         assert grid.contexts[node_id(0)].state == {}
@@ -331,22 +333,25 @@ def test_the_transcript_of_every_round_verifies(tmp_path: Path, malicious: bool)
         server_trust="malicious" if malicious else "honest-but-curious", identities=public,
         modulus_bits=64, quantization=WEIGHTED.quantization,
     )  # fmt: skip
-    mod = secagg_mod(ClientPolicy(identities=public), lambda context: keys[str(context.node_id)])
+    once = OnceFolder(tmp_path / "steps")
+    mod = secagg_mod(ClientPolicy(identities=public), lambda context: keys[str(context.node_id)], once=once)
     lossy = InProcessGrid([app([mod])] * 7, drop=lambda kind, node: kind == "masked_input" and node == node_id(4))
     with lossy as grid:
         secure = SecAggGrid(
-            grid.as_grid, config, recorder=lambda n: TranscriptWriter(tmp_path / f"round-{n:04}", identities=public)
+            grid.as_grid,
+            config,
+            recorder=lambda n: TranscriptWriter(tmp_path / "rounds" / f"{n:04}", identities=public),
         )
         replies = [list(secure.send_and_receive(train_messages(grid))) for _ in range(2)]
     assert [len(one) for one in replies] == [1, 1]
-    verified = verify_transcripts(sorted(tmp_path.iterdir()))
+    verified = verify_transcripts(sorted((tmp_path / "rounds").iterdir()))
     assert (verified.status, verified.complete) == ("pass", True)
     assert verified.authenticity == ("signed" if malicious else "unsigned")
     for one in verified.transcripts:
         assert (one.aggregate, set(one.survivors)) == ("equal", set(keys) - {str(node_id(4))})
-    blob = next((tmp_path / "round-0002" / "blobs").iterdir())  # control: one flipped bit would have been noticed
+    blob = next((tmp_path / "rounds" / "0002" / "blobs").iterdir())  # control: one flipped bit would have been noticed
     blob.write_bytes(bytes([blob.read_bytes()[0] ^ 1]) + blob.read_bytes()[1:])
-    assert verify_transcripts(sorted(tmp_path.iterdir())).status == "fail"
+    assert verify_transcripts(sorted((tmp_path / "rounds").iterdir())).status == "fail"
 
 
 def test_the_transcript_of_an_aborted_round_is_closed_and_incomplete(tmp_path: Path) -> None:
