@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import chain
 from typing import Any, ClassVar, Self
 
 from secagg.wire import (
@@ -238,14 +239,16 @@ class Shares(Body):
         """Return the body of plain JSON values, or refuse them with `MalformedRecord`."""
         one = require_keys(fields, frozenset(("self_mask_commitment", "ciphertexts", "share_digests")))
         digests = one["share_digests"]
-        if type(digests) is not dict or any(type(pair) is not list or len(pair) != 2 for pair in digests.values()):
+        if type(digests) is not dict or set(map(type, digests.values())) - {list}:
+            raise MalformedRecord("share_digests holds two digests a neighbour")
+        if set(map(len, digests.values())) - {2}:
             raise MalformedRecord("share_digests holds two digests a neighbour")
         require_each_id(digests)
-        require_each_sha256([digest for pair in digests.values() for digest in pair])
+        require_each_sha256(list(chain.from_iterable(digests.values())))
         return cls(
             require_sha256(one["self_mask_commitment"]),
             _parse_binaries(one["ciphertexts"], SEALED),
-            {peer: (first, second) for peer, (first, second) in digests.items()},
+            dict(zip(digests, map(tuple, digests.values()), strict=True)),
         )
 
 

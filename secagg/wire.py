@@ -46,7 +46,7 @@ def parse(line: bytes) -> Any:
     Raises:
         MalformedRecord: not JSON, a key twice, a real or too large number, or not in canonical form.
     """
-    value = _load(line, _in_order)
+    value = _load(line, _CANONICAL)
     if (not line.isascii() or any(mark in line for mark in _ANOTHER_FORM)) and canonical(value) != line:
         raise MalformedRecord("not in canonical form")
     return value
@@ -58,7 +58,7 @@ def parse_loosely(line: bytes) -> Any:
     Raises:
         MalformedRecord: not JSON, a key twice, or a real or too large number.
     """
-    return _load(line, _unique)
+    return _load(line, _LOOSE)
 
 
 def encode_bytes(data: bytes) -> str:
@@ -90,7 +90,7 @@ def decode_each(texts: Collection[Any], length: int) -> list[bytes]:
     padding = -length % 3
     stride = length + padding
     try:
-        if any(len(text) != stride // 3 * 4 for text in texts):
+        if texts and set(map(len, texts)) != {stride // 3 * 4}:
             raise MalformedRecord(f"each of these is {length} bytes of base64 text")
         if padding:  # filled up to whole groups of three bytes, which can stand in a row
             zeros, ending, filling = ("AEIMQUYcgkosw048", "=", "A") if padding == 1 else ("AQgw", "==", "AA")
@@ -126,7 +126,7 @@ def require_ids(value: Any) -> tuple[str, ...]:
 
 def require_each_id(values: Collection[str]) -> None:
     """Refuse where one of many texts is not a client id."""
-    if not all(0 < len(one) <= 64 for one in values) or _beside("".join(values), _ID_DIGITS):
+    if any(not 0 < length <= 64 for length in set(map(len, values))) or _beside("".join(values), _ID_DIGITS):
         for one in values:
             require_id(one)
 
@@ -140,7 +140,7 @@ def require_sha256(value: Any) -> str:
 
 def require_each_sha256(values: Collection[Any]) -> None:
     """Refuse where one of many is not a lower-case hexadecimal SHA-256."""
-    if any(type(one) is not str or len(one) != 64 for one in values) or _beside("".join(values), _HEX_DIGITS):
+    if set(map(type, values)) - {str} or set(map(len, values)) - {64} or _beside("".join(values), _HEX_DIGITS):
         for one in values:
             require_sha256(one)
 
@@ -214,11 +214,9 @@ def _require_plain(value: Any) -> None:
         raise MalformedRecord(f"a record holds no {kind.__name__}")
 
 
-def _load(line: bytes, objects: Callable[[list[tuple[str, Any]]], dict[str, Any]]) -> Any:
+def _load(line: bytes, decoder: json.JSONDecoder) -> Any:
     try:
-        return json.loads(
-            line, object_pairs_hook=objects, parse_float=_no_real, parse_constant=_no_real, parse_int=_integer
-        )
+        return decoder.decode(line.decode())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise MalformedRecord(f"not JSON: {error}") from error
     except RecursionError as error:
@@ -260,3 +258,12 @@ def _shown(value: Any) -> str:
 
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
+
+
+def _decoder(objects: Callable[[list[tuple[str, Any]]], dict[str, Any]]) -> json.JSONDecoder:
+    return json.JSONDecoder(
+        object_pairs_hook=objects, parse_float=_no_real, parse_constant=_no_real, parse_int=_integer
+    )
+
+
+_LOOSE, _CANONICAL = _decoder(_unique), _decoder(_in_order)
