@@ -1,19 +1,34 @@
 """Rounds on disk, for checks that read transcripts."""
 
-from collections.abc import Callable
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from reports.check import Check, Context
 from reports.digests import artifact_sha256
-from reports.model import Artifact
+from reports.model import (
+    Artifact,
+    Confidentiality,
+    Effort,
+    Evidence,
+    Federation,
+    Finding,
+    SecureAggregation,
+    System,
+    evidence_path,
+)
 from secagg.drops import DropPlan
-from secagg.setting import RoundConfig
+from secagg.setting import RoundConfig, make_identities
 from secagg.simulate import simulate_round
 from secagg.transcript import TranscriptWriter
-
 
 ROUND = {"clients": 14, "length": 8, "corrupt_fraction": 0.15, "dropout_fraction": 0.15}
 
@@ -38,3 +53,79 @@ def _record_rounds(folder: Path, *rounds: dict[str, Any]) -> tuple[Artifact, ...
 def record_rounds() -> Callable[..., tuple[Artifact, ...]]:
     """Simulate rounds of fourteen clients, each with settings of its own, and return their transcripts in a folder."""
     return _record_rounds
+
+
+@dataclass(frozen=True)
+class Ward:
+    """A system of twelve clients with recorded rounds on disk."""
+
+    folder: Path
+    system: System
+
+    def asked(self, check: Check, effort: Effort = Effort.SMOKE, shelf: Any = None) -> Finding:
+        """Return the one finding of a check."""
+        store = shelf or _Nowhere()
+        context = Context(check, self.system, 7, effort, self.folder, datetime(2026, 11, 20, tzinfo=UTC), store)
+        [finding] = check.ask(self.system, context)
+        return finding
+
+
+class _Nowhere:
+    """An evidence store that forgets."""
+
+    def put_evidence(self, data: bytes, media_type: str, confidentiality: Confidentiality, name: str) -> Evidence:
+        digest = hashlib.sha256(data).hexdigest()
+        path = evidence_path(digest)
+        return Evidence(
+            sha256=digest, path=path, size=1, media_type=media_type, confidentiality=confidentiality, name=name
+        )
+
+
+CLIENTS, LENGTH = 12, 200
+
+
+def _ward(
+    folder: Path,
+    *rounds: dict[str, Any],
+    server_trust: str = "honest-but-curious",
+    vouched: bool = True,
+    spoil: Callable[[Path], None] | None = None,
+    **declared: Any,
+) -> Ward:
+    known = make_identities(tuple(f"c{place:05d}" for place in range(1, CLIENTS + 1)))
+    public = {client: identity.public_key for client, identity in known.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, changes in enumerate(rounds, start=1):
+        settings: dict[str, Any] = {"degree": CLIENTS - 1, "threshold": 8, "server_trust": server_trust} | changes
+        more = {name: settings.pop(name) for name in ("plant", "drop") if name in settings}
+        keep_blobs = settings.pop("keep_blobs", True)
+        config = RoundConfig(CLIENTS, LENGTH, round=number, required_sigma=0, required_eta=0, **settings)
+        rng = np.random.default_rng(number)
+        with TranscriptWriter(folder / f"round-{number:04d}", keep_blobs=keep_blobs) as recorder:
+            updates = rng.normal(size=(CLIENTS, LENGTH)).astype(np.float32)
+            simulate_round(config, updates, rng=rng, recorder=recorder, identities=known, **more)
+    if spoil is not None:
+        spoil(folder)
+    section = SecureAggregation(
+        transcripts=tuple(_artifact(folder / f"round-{place:04d}") for place in range(1, len(rounds) + 1)),
+        identities=_vouching(folder / "identities.json", public) if vouched else None,
+        **declared,
+    )
+    federation = Federation(server_trust=server_trust, secure_aggregation=section)
+    source = Artifact(path="system.toml", sha256="0" * 64, size=1, kind="source")
+    return Ward(folder, System(name="ward", version="1", source=source, federation=federation))
+
+
+def _artifact(path: Path) -> Artifact:
+    return Artifact(path=path.name, sha256=artifact_sha256(path), size=1, kind="federation.secure_aggregation")
+
+
+def _vouching(path: Path, keys: Mapping[str, bytes]) -> Artifact:
+    path.write_text(json.dumps({client: base64.b64encode(key).decode() for client, key in keys.items()}))
+    return _artifact(path)
+
+
+@pytest.fixture(scope="session")
+def ward() -> Callable[..., Ward]:
+    """Record rounds of twelve clients and declare them; `plant`, `drop` and fields of `RoundConfig` change a round."""
+    return _ward
