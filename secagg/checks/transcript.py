@@ -6,7 +6,7 @@ from dataclasses import replace
 from reports.check import Context, check
 from reports.errors import FileError
 from reports.model import Finding, Severity, Strength, System
-from secagg.checks.transcript_answer import judge, told, unreadable
+from secagg.checks.transcript_answer import judge, told, unreadable, verification_evidence
 from secagg.checks.transcript_codes import ALSO, CONFIDENTIALITY, TRANSCRIPTS
 from secagg.checks.transcript_differences import differences
 from secagg.checks.transcript_question import Doubt, Question
@@ -60,4 +60,4 @@ def transcript(system: System, ctx: Context) -> Iterator[Finding]:
         return
     judged = judge(_QUESTION, records, system, ctx)
     found = (*judged.found, *differences(system, judged.rounds))
-    yield told(_QUESTION, replace(judged, found=found), records, ctx)
+    yield told(_QUESTION, replace(judged, found=found), ctx, evidence=verification_evidence(records, ctx))

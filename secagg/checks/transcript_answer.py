@@ -55,7 +55,7 @@ def ask_transcripts(question: Question, system: System, ctx: Context) -> Finding
         records = recorded(system, ctx)
     except (FileError, MalformedRecord) as error:
         return unreadable(error, ctx)
-    return told(question, judge(question, records, system, ctx), records, ctx)
+    return told(question, judge(question, records, system, ctx), ctx, evidence=verification_evidence(records, ctx))
 
 
 def judge(question: Question, records: Recorded, system: System, ctx: Context) -> Judged:
@@ -73,26 +73,30 @@ def judge(question: Question, records: Recorded, system: System, ctx: Context) -
 def told(
     question: Question,
     judged: Judged,
-    records: Recorded,
     ctx: Context,
     *,
+    evidence: str,
+    key: str = "",
+    basis: Basis = Basis.RECORDED,
     strength: Strength | None = None,
     measurements: Iterable[Measurement] = (),
+    remedy: Remedy | None = None,
     limitations: Iterable[str] = (),
 ) -> Finding:
-    """Return the finding that follows from what was judged; what is given besides is added."""
+    """Return the finding that follows from what was judged; what is given besides is added, or takes its place."""
     status, reason, summary = _decided(question, judged)
     codes = frozenset(one.violation.code for one in judged.found)
     return ctx.finding(
         status,
         summary,
+        key=key,
         severity=severity_of(codes, ctx.check.severity),
         strength=strength,
-        basis=Basis.RECORDED,
+        basis=basis,
         detail="\n".join(_detail(judged)),
         measurements=(*_measurements(judged), *measurements),
-        evidence=(verification_evidence(records, ctx),),
-        remedy=_remedy(judged),
+        evidence=(evidence,),
+        remedy=remedy or _remedy(judged),
         limitations=(*_limitations(judged.rounds), *question.limitations, *limitations),
         reason=reason,
     )

@@ -9,7 +9,7 @@ from reports.check import Context, check
 from reports.errors import FileError
 from reports.model import Effort, Finding, Measurement, Remedy, Severity, Strength, System
 from reports.statistics import proportion
-from secagg.checks.transcript_answer import Judged, judge, told, unreadable
+from secagg.checks.transcript_answer import Judged, judge, told, unreadable, verification_evidence
 from secagg.checks.transcript_codes import ALSO, CONFIDENTIALITY, DISCONNECTED, TRANSCRIPTS
 from secagg.checks.transcript_question import Doubt, Found, Question
 from secagg.checks.transcript_rounds import recorded
@@ -100,8 +100,8 @@ def graph(system: System, ctx: Context) -> Iterator[Finding]:
     yield told(
         _QUESTION,
         _with_removals(judged, removals),
-        records,
         ctx,
+        evidence=verification_evidence(records, ctx),
         strength=Strength.STATISTICAL if removals and not judged.found else None,
         measurements=_measurements(removals),
         limitations=_limitations(judged.rounds),
