@@ -15,13 +15,15 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import ValidationError
 
 from reports import tomlfile
-from reports.artifacts import check_readable
+from reports.artifacts import check_readable, refuse_unsafe
 from reports.digests import artifact_sha256, file_sha256
 from reports.errors import FileError, SystemFileError
 from reports.model import Artifact, Definition, Noun, System
 
 LARGEST_FILE = 4 * 2**20
 """Bytes of a system file; more is no system file."""
+_RECORDS = re.compile(r"federation\.secure_aggregation\.transcripts\[")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -155,12 +157,26 @@ def _artifact(file: Path, folder: Path, key: str, declared: object) -> dict[str,
     members = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
     try:
         for member in members:
-            check_readable(member)
+            _check(member, recorded=_RECORDS.match(key) is not None)
     except FileError as error:
         raise SystemFileError(error.code, f"{file.name}: {key}: {error.message}", error.hint) from error
     kind = re.sub(r"\[\d+\]", "", key)
     size = sum(member.stat().st_size for member in members)
     return {"path": path.relative_to(folder).as_posix(), "sha256": artifact_sha256(path), "size": size, "kind": kind}
+
+
+def _check(member: Path, *, recorded: bool) -> None:
+    """Raise `FileError` where a file can run code or is not what its suffix says.
+
+    Of a recorded round only the files beside it are held to that: its lines are evidence, broken ones too, which
+    `secagg.transcript` judges; a vector, named by its digest, holds any bytes, the first of a pickle among them.
+    """
+    if not recorded:
+        check_readable(member)
+    elif member.suffix == ".jsonl":
+        refuse_unsafe(member)
+    elif not (member.parent.name == "blobs" and _DIGEST.fullmatch(member.name)):
+        check_readable(member)
 
 
 def _resolved(path: Path) -> Path:
