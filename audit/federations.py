@@ -38,6 +38,17 @@ TEST = 500
 CARELESS = TrainingRecipe(rounds=160, batch_size=1, local_steps=1, learning_rate=0.2)
 CARELESS_CLIENTS, CARELESS_EXAMPLES = 10, 600
 CARELESS_RECORDED = (1, 2, 3, 4, 5, 6, 7, 8)
+CARELESS_SECURE = RoundConfig(
+    clients=CARELESS_CLIENTS,
+    length=1,
+    degree=CARELESS_CLIENTS - 1,
+    threshold=2,
+    corrupt_fraction=0.2,
+    dropout_fraction=0.1,
+    required_sigma=0,  # its clients take what they are offered
+    required_eta=0,
+    run="digits-careless",
+)
 
 CAREFUL_CLIENTS, CAREFUL_EXAMPLES = 24, 576
 CORRUPT_FRACTION, DROPOUT_FRACTION, DELTA = 0.1, 0.1, 1e-2
@@ -78,13 +89,16 @@ def write_careless(folder: Path, seed: int) -> Path:
     federation = _federation(digits, CARELESS)
     state = initial_state(federation, generator)
     with SystemFolder(folder) as written:
+        secure = _secure_rounds(written, CARELESS_SECURE, seed, plant="double-reveal")
         for number in range(1, CARELESS.rounds + 1):
             if number in CARELESS_RECORDED:
                 planted = digits.planted[CARELESS_RECORDED.index(number)]
-                state = _recorded_round(written, _holding(federation, planted), state, generator)
+                way = secure if number == CARELESS_RECORDED[-1] else None
+                state = _recorded_round(written, _holding(federation, planted), state, generator, way)
             else:
                 state = federated_round(federation, state, generator)
-        known = _write_model(written, federation, state, digits) | {"recipe": CARELESS}
+        known = _write_model(written, federation, state, digits) | {"recipe": CARELESS, "secure": CARELESS_SECURE}
+        known |= _write_record(written, secure)
         written.text("technical-documentation.md", rendered("careless.md", known))
         return written.finish("careless.toml", known)
 
@@ -110,7 +124,7 @@ def write_careful(folder: Path, seed: int) -> Path:
     federation = _federation(digits, CAREFUL)
     state = initial_state(federation, generator)
     with SystemFolder(folder) as written:
-        secure = _secure_rounds(written, seed)
+        secure = _secure_rounds(written, SECURE, seed, DROPPED)
         for number in range(1, CAREFUL.rounds + 1):
             if number in CAREFUL_REHEARSED:
                 planted = digits.planted[CAREFUL_REHEARSED.index(number)]
@@ -118,25 +132,34 @@ def write_careful(folder: Path, seed: int) -> Path:
                 _recorded_round(written, _rehearsal(federation, planted), state, _apart(generator))
             state = federated_round(federation, state, generator, aggregation=secure)
         known = _write_model(written, federation, state, digits) | {"recipe": CAREFUL} | _protection()
-        known |= {"transcripts": list(written.folders), "identities": _write_identities(written, secure)}
+        known |= _write_record(written, secure)
         written.text("technical-documentation.md", rendered("careful.md", known))
         return written.finish("careful.toml", known)
 
 
-def _secure_rounds(folder: SystemFolder, seed: int) -> SecureRounds:
+def _secure_rounds(
+    folder: SystemFolder,
+    config: RoundConfig,
+    seed: int,
+    dropped: tuple[tuple[str, ...], ...] = ((),),
+    plant: str | None = None,
+) -> SecureRounds:
+    """Return rounds that are recorded in `folder`; `dropped` take turns at losing their line."""
     return SecureRounds(
-        SECURE,
-        make_identities(SECURE.ids),
+        config,
+        make_identities(config.ids),
         lambda number: folder.folder(f"transcripts/round-{number:04}"),
-        lambda number: DropPlan({"masked-input": DROPPED[(number + 1) % 2]}),
-        np.random.default_rng([seed, SECURE.clients]),
+        lambda number: DropPlan({"masked-input": dropped[(number - 1) % len(dropped)]}),
+        np.random.default_rng([seed, config.clients]),
+        plant,
     )
 
 
-def _write_identities(folder: SystemFolder, secure: SecureRounds) -> str:
-    """Write the public keys that the federation's registry vouches for."""
+def _write_record(folder: SystemFolder, secure: SecureRounds) -> dict[str, object]:
+    """Write the public keys that the federation's registry vouches for; return where they and the transcripts lie."""
     named = {client: encode_bytes(key.public_key) for client, key in sorted(secure.identities.items())}
-    return folder.text("identities.json", json.dumps(named, indent=1) + "\n")
+    identities = folder.text("identities.json", json.dumps(named, indent=1) + "\n")
+    return {"transcripts": list(folder.folders), "identities": identities}
 
 
 def _federation(digits: Digits, recipe: TrainingRecipe) -> SimulatedFederation:
@@ -161,11 +184,15 @@ def _apart(generator: Generators) -> Generators:
 
 
 def _recorded_round(
-    folder: SystemFolder, federation: SimulatedFederation, state: State, generator: Generators
+    folder: SystemFolder,
+    federation: SimulatedFederation,
+    state: State,
+    generator: Generators,
+    aggregation: SecureRounds | None = None,
 ) -> State:
     """Return the state after a round on planted records, with the round written to `folder`."""
     write = functools.partial(_write_round, folder, federation)
-    return federated_round(federation, state, generator, recorder=write)
+    return federated_round(federation, state, generator, recorder=write, aggregation=aggregation)
 
 
 def _write_round(folder: SystemFolder, federation: SimulatedFederation, record: RoundRecord) -> None:

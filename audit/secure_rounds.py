@@ -43,6 +43,8 @@ class SecureRounds:
     """Who vanishes in a round."""
     rng: np.random.Generator
     """Decides the graph and the rounding; keys and masks never come from it."""
+    plant: str | None = None
+    """A fault of `secagg.plants` in what is recorded, to show how it is found."""
 
     def __call__(
         self, number: int, before: Tensors, sent: Mapping[int, Tensors]
@@ -59,7 +61,13 @@ class SecureRounds:
         vouched = {name: key.public_key for name, key in self.identities.items()}
         with TranscriptWriter(self.folder(number), identities=vouched) as recorder:
             result = simulate_round(
-                config, rows, drop=self.drops(number), rng=self.rng, recorder=recorder, identities=self.identities
+                config,
+                rows,
+                drop=self.drops(number),
+                plant=self.plant,
+                rng=self.rng,
+                recorder=recorder,
+                identities=self.identities,
             )
         if result.mean is None or not result.exact:
             raise RoundLost("secagg.round_lost", f"round {number} ended without a sum: {result.reason}")
