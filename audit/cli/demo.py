@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 COLOURS = {Status.PASS: "green", Status.FAIL: "red", Status.INCONCLUSIVE: "yellow", Status.ERROR: "magenta"}
 VERDICT_COLOURS = {"passed": "green", "failed": "red", "incomplete": "yellow"}
-WIDTH = 26
+WIDTH = 24
 
 
 @command("demo")
@@ -71,7 +71,9 @@ def gate_command(tour: "Tour", one: "Toured") -> str:
 
 def side_by_side(tour: "Tour") -> list[str]:
     """Return, line by line, both verdicts beside each other, where to look, and what to type."""
-    said = [{finding.check: finding for finding in one.report.findings} for one in tour.systems]
+    from audit.demo import gravest
+
+    said = [gravest(one.report.findings) for one in tour.systems]
     lines = ["", _row("", [(one.name, "") for one in tour.systems])]
     verdicts = [(str(one.verdict.result).upper(), VERDICT_COLOURS[one.verdict.result]) for one in tour.systems]
     lines.append(_row("verdict", verdicts))
@@ -87,7 +89,7 @@ def side_by_side(tour: "Tour") -> list[str]:
 def _row(head: str, cells: list[tuple[str, str]]) -> str:
     styled = [click.style(word, fg=colour or None, bold=not head) for word, colour in cells]
     gaps = [" " * (WIDTH - len(word)) for word, _ in cells[:-1]] + [""]
-    return f"{head:<24}{''.join(word + gap for word, gap in zip(styled, gaps, strict=True))}"
+    return f"{head:<29}{''.join(word + gap for word, gap in zip(styled, gaps, strict=True))}"
 
 
 def _cell(finding: Finding | None) -> tuple[str, str]:
@@ -98,6 +100,8 @@ def _cell(finding: Finding | None) -> tuple[str, str]:
 
 
 def _fields(tour: "Tour", amiss: tuple[str, ...]) -> dict[str, object]:
+    from audit.demo import gravest
+
     return {
         "folder": str(tour.folder),
         "policy": str(tour.policy),
@@ -111,7 +115,7 @@ def _fields(tour: "Tour", amiss: tuple[str, ...]) -> dict[str, object]:
                 "subject": str(one.subject),
                 "result": str(one.verdict.result),
                 "gate_exit_code": one.verdict.exit_code,
-                "findings": {finding.check: str(finding.status) for finding in one.report.findings},
+                "findings": {check: str(finding.status) for check, finding in gravest(one.report.findings).items()},
                 "verify": verify_command(tour, one),
                 "gate": gate_command(tour, one),
             }

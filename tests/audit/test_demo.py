@@ -8,7 +8,7 @@ import pytest
 
 from audit.cli.demo import side_by_side
 from audit.cli.main import run
-from audit.demo import EXPECTED, Tour, Toured, deviations, run_demo
+from audit.demo import EXPECTED, Tour, Toured, deviations, gravest, run_demo
 from audit.system_folder import FolderError
 from reports.bundle import read_bundle
 from reports.judge import judge
@@ -21,10 +21,14 @@ MUST_END_IN = {  # the rows of the design's table for this issue, written again 
         "attack.labels": "fail",
         "attack.linear": "fail",
         "dp.accounting": "fail",
+        "secagg.double-reveal": "fail",
     },
     "careful": {
         "integrity.artifacts": "pass",
         "secagg.parameters": "pass",
+        "secagg.transcript": "pass",
+        "secagg.double-reveal": "pass",
+        "secagg.cohort": "pass",
         "dp.accounting": "pass",
         "attack.aggregate": "pass",
         "attack.labels": "skipped",
@@ -34,7 +38,8 @@ MUST_END_IN = {  # the rows of the design's table for this issue, written again 
 
 
 def findings(folder: Path, name: str) -> dict[str, Finding]:
-    return {finding.check: finding for finding in read_bundle(folder / f"{name}.bundle").report.findings}
+    """What each check says; where it says two things, the graver one."""
+    return gravest(read_bundle(folder / f"{name}.bundle").report.findings)
 
 
 def toured(folder: Path, name: Any, **changed: Finding) -> Toured:
@@ -54,6 +59,15 @@ def test_every_check_ends_as_the_design_says(demo_folder: Path, name: str) -> No
 
 def test_the_careful_system_has_no_failure_and_no_error(demo_folder: Path) -> None:
     assert {finding.status for finding in findings(demo_folder, "careful").values()} <= {Status.PASS, Status.SKIPPED}
+
+
+def test_a_check_with_two_answers_is_known_by_the_graver_one(demo_folder: Path) -> None:
+    report = read_bundle(demo_folder / "careful.bundle").report
+    one, *_ = (finding for finding in report.findings if finding.status is Status.PASS)
+    failed = one.model_copy(update={"status": Status.FAIL, "severity": Severity.LOW})
+    worse = failed.model_copy(update={"severity": Severity.HIGH})
+    for order in ((one, failed, worse), (worse, one, failed), (failed, worse, one)):
+        assert gravest(order) == {one.check: worse}
 
 
 def test_the_command_says_so_and_returns_0(demo_run: Any) -> None:
