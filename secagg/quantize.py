@@ -17,7 +17,7 @@ MOST_LEVELS = 2**52
 """Beyond it float64 has no digit left for the fraction that rounding decides on."""
 ROUNDINGS = ("stochastic", "nearest")
 WEIGHTINGS = ("uniform", "integer")
-_CHUNK = 16_384
+_CHUNK = 32_768
 
 
 class Quantized(NamedTuple):
@@ -127,6 +127,7 @@ def _fill(vector: NDArray[Any], x: NDArray[Any], q: Quantization, rng: np.random
     if q.levels > np.iinfo(vector.dtype).max:
         raise ValueError(f"levels is {q.levels!r}; one client alone would leave the ring")
     c, scale = q.clipping_range, q.levels / (2 * q.clipping_range)
+    words = vector.view(np.int32) if vector.itemsize == 4 and q.levels < 2**31 else vector  # a cast three times as fast
     saturated = 0
     offset = np.full(min(_CHUNK, len(x)), 0.5)
     for start, y in _float64_chunks(x):
@@ -143,8 +144,9 @@ def _fill(vector: NDArray[Any], x: NDArray[Any], q: Quantization, rng: np.random
         if q.rounding == "stochastic":
             rng.random(out=r)
         y += r
-        np.minimum(y, q.levels, out=y)  # L + r can round up to L + 1
-        vector[start : start + len(y)] = y  # the cast cuts the fraction off: floor, as y >= 0
+        if (high + c) * scale > q.levels - 1:
+            np.minimum(y, q.levels, out=y)  # L + r can round up to L + 1
+        words[start : start + len(y)] = y  # the cast cuts the fraction off: floor, as y >= 0
     return saturated
 
 
