@@ -179,7 +179,7 @@ def _detail(
 def _limitations(assessment: Assessment, system: System) -> Iterator[str]:
     trust = system.federation.server_trust if system.federation else None
     if trust != assessment.server_trust:
-        told = "is declared trusted" if trust else "is not declared"
+        told = f"is declared {trust}" if trust else "is not declared"
         yield f"server_trust {told}; the server is judged as {assessment.server_trust}."
     if assessment.sufficient() and not replace(assessment, sigma_bits=assessment.sigma_bits_one_more).sufficient():
         yield f"One corrupt client more than declared leaves {_amount(assessment.sigma_bits_one_more, 'privacy')}."

@@ -163,8 +163,8 @@ def _told(
     where = "The smallest declared sum" if basis is Basis.DECLARED else f"The smallest of {sums.rounds} recorded sums"
     summary = f"{where} covers {sums.honest} honest clients ({FEWEST_HONEST} wanted)"
     if sums.rounds:
-        apart = "none differ" if sums.difference is None else f"two cohorts differ in {sums.difference} at least"
-        summary += f"; together the sums isolate {len(sums.isolated) or 'no'} clients, and {apart}"
+        apart = f"differ in {sums.difference} clients at least" if sums.difference is not None else "do not differ"
+        summary += f"; together the sums isolate {len(sums.isolated)} clients, and cohorts {apart}"
     isolated = ", ".join(sums.isolated[:_SHOWN]) + (", .." if len(sums.isolated) > _SHOWN else "")
     return ctx.finding(
         status,

@@ -15,6 +15,7 @@ from secagg.checks.declared import parameters
 
 Ask = Callable[..., list[Finding]]
 SecureSystem = Callable[..., System]
+CAPTURES = Path(__file__).parents[2] / "vectors/secagg/flower-capture"
 RecordRounds = Callable[..., tuple[Artifact, ...]]
 
 
@@ -168,6 +169,25 @@ def test_recorded_rounds_alone_are_enough(
     [finding] = ask(parameters, system, None, tmp_path)
     assert (finding.status, finding.key, finding.strength) == (Status.PASS, "recorded", Strength.EXACT)
     assert measured(finding).keys() == measured(ask(parameters, secure_system())[0]).keys()
+
+
+def test_a_capture_states_no_fractions_so_the_declared_ones_count(ask: Ask, secure_system: SecureSystem) -> None:
+    artifact = {"path": "whole/round-0001", "sha256": "1" * 64, "size": 1, "kind": "capture"}
+    fractions = {"corrupt_fraction": 0.2, "dropout_fraction": 0.2}
+    [usual] = ask(parameters, secure_system(**UNDECLARED, transcripts=(artifact,)), None, CAPTURES)
+    [given] = ask(parameters, secure_system(**UNDECLARED | fractions, transcripts=(artifact,)), None, CAPTURES)
+    assert (usual.status, usual.reason) == (Status.INCONCLUSIVE, "control-failed")
+    assert given.status is Status.FAIL
+    assert measured(given)["sigma_bits"].value == pytest.approx(1.0)  # as of the same numbers declared, above
+    assert measured(given)["eta_bits"].value == pytest.approx(0.0)
+    assert any("states no fractions" in text for text in given.limitations)
+
+
+def test_a_server_that_the_record_distrusts_more_is_told(ask: Ask, secure_system: SecureSystem) -> None:
+    artifact = {"path": "transcript-a", "sha256": "1" * 64, "size": 1, "kind": "transcript"}
+    [finding] = ask(parameters, secure_system(**UNDECLARED, transcripts=(artifact,)), None, CAPTURES.parent)
+    told = "server_trust is declared honest-but-curious; the server is judged as malicious."
+    assert told in finding.limitations
 
 
 def test_a_record_that_is_not_authentic_earns_no_pass(
