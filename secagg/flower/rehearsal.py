@@ -31,11 +31,11 @@ class FlowerRound:
 
     Attributes:
         num_shares: shares of a secret, the owner's own among them; odd, or all (flwr 1.41 raises on an even number
-            below the cohort's). The degree is one less.
+            below the cohort's), or as a float their part of the cohort. The degree is one less.
         reconstruction_threshold: shares that give a secret back, the owner's own counted.
     """
 
-    num_shares: int = 3
+    num_shares: int | float = 3
     reconstruction_threshold: int = 2
     max_weight: float = 1000.0
     clipping_range: float = 8.0
@@ -53,6 +53,8 @@ class Rehearsal:
     """The exception that the workflow raised, if it did."""
     grid: InProcessGrid = field(repr=False)
     """The nodes, with their state as the round left it."""
+    updates: NDArray[np.floating[Any]] = field(repr=False)
+    """What the clients answered, clients x length."""
     folders: tuple[Path, ...] = ()
     """Where the rounds were recorded."""
 
@@ -81,12 +83,12 @@ def rehearse(
     from flwr.server.workflow import SecAggPlusWorkflow
 
     weights = [int((setting or FlowerRound()).max_weight)] * len(updates) if weights is None else weights
-    workflow = SecAggPlusWorkflow(**vars(setting or FlowerRound()))
     apps = {
         node_id(i): client_app(update, weight) for i, (update, weight) in enumerate(zip(updates, weights, strict=True))
     }
     error = None
     with InProcessGrid(apps, drop=drop, tamper=tamper) as grid, _silence():
+        workflow = SecAggPlusWorkflow(**vars(setting or FlowerRound()))
         recorder = None if record is None else CapturingGrid(grid, record)
         talking = cast("Grid", recorder or grid)
         context, strategy = _server(talking, updates.shape[1])
@@ -100,7 +102,7 @@ def rehearse(
             if recorder is not None:
                 recorder.close()
     mean = strategy.means[-1] if len(strategy.means) == rounds and error is None else None
-    return Rehearsal(mean, error, grid, tuple(recorder.folders) if recorder else ())
+    return Rehearsal(mean, error, grid, updates, tuple(recorder.folders) if recorder else ())
 
 
 def client_app(update: NDArray[np.floating[Any]], weight: int, *, mods: Sequence[Any] | None = None) -> "ClientApp":
@@ -180,6 +182,7 @@ def _silence() -> Iterator[None]:
     before = logger.level
     logger.setLevel(logging.CRITICAL + 1)
     try:
-        yield
+        with np.errstate(all="ignore"):  # a sum of weights that wrapped around to zero is divided by all the same
+            yield
     finally:
         logger.setLevel(before)
