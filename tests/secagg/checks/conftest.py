@@ -26,6 +26,7 @@ from reports.model import (
     evidence_path,
 )
 from secagg.drops import DropPlan
+from secagg.failures import MALICIOUS
 from secagg.setting import RoundConfig, make_identities
 from secagg.simulate import simulate_round
 from secagg.transcript import TranscriptWriter
@@ -57,17 +58,20 @@ def record_rounds() -> Callable[..., tuple[Artifact, ...]]:
 
 @dataclass(frozen=True)
 class Ward:
-    """A system of twelve clients with recorded rounds on disk."""
+    """A system of seven clients with recorded rounds on disk."""
 
     folder: Path
     system: System
 
     def asked(self, check: Check, effort: Effort = Effort.SMOKE, shelf: Any = None) -> Finding:
         """Return the one finding of a check."""
-        store = shelf or _Nowhere()
-        context = Context(check, self.system, 7, effort, self.folder, datetime(2026, 11, 20, tzinfo=UTC), store)
-        [finding] = check.ask(self.system, context)
+        [finding] = check.ask(self.system, self.context(check, effort, shelf))
         return finding
+
+    def context(self, check: Check, effort: Effort = Effort.SMOKE, shelf: Any = None) -> Context:
+        """Return what a check of it is given."""
+        now = datetime(2026, 11, 20, tzinfo=UTC)
+        return Context(check, self.system, 7, effort, self.folder, now, shelf or _Nowhere())
 
 
 class _Nowhere:
@@ -81,7 +85,7 @@ class _Nowhere:
         )
 
 
-CLIENTS, LENGTH = 12, 200
+CLIENTS, LENGTH = 7, 200
 
 
 def _ward(
@@ -96,7 +100,9 @@ def _ward(
     public = {client: identity.public_key for client, identity in known.items()}
     folder.mkdir(parents=True, exist_ok=True)
     for number, changes in enumerate(rounds, start=1):
-        settings: dict[str, Any] = {"degree": CLIENTS - 1, "threshold": 8, "server_trust": server_trust} | changes
+        settings: dict[str, Any] = {"degree": CLIENTS - 1, "threshold": 5, "server_trust": server_trust} | changes
+        if settings["server_trust"] != MALICIOUS and "plant" not in settings:
+            settings.setdefault("signatures", False)  # most of the time is spent on verifying them
         more = {name: settings.pop(name) for name in ("plant", "drop") if name in settings}
         keep_blobs = settings.pop("keep_blobs", True)
         config = RoundConfig(CLIENTS, LENGTH, round=number, required_sigma=0, required_eta=0, **settings)
@@ -127,5 +133,5 @@ def _vouching(path: Path, keys: Mapping[str, bytes]) -> Artifact:
 
 @pytest.fixture(scope="session")
 def ward() -> Callable[..., Ward]:
-    """Record rounds of twelve clients and declare them; `plant`, `drop` and fields of `RoundConfig` change a round."""
+    """Record rounds of seven clients and declare them; `plant`, `drop` and fields of `RoundConfig` change a round."""
     return _ward
