@@ -104,9 +104,9 @@ def _survivals(borne: Borne, config: RoundConfig, system: System, ctx: Context) 
         return
     from secagg.flower.survival import survive_flower
 
-    for place, trial in enumerate(asked):
-        yield survive_flower(trial, ctx.rng(f"rounds#{place}"))
-        ctx.progress(place + 1, len(asked))
+    for done, survival in enumerate(survive_flower(asked), start=1):
+        ctx.progress(done, len(asked))
+        yield survival
 
 
 def _trials(borne: Borne, config: RoundConfig) -> Iterator[Trial]:

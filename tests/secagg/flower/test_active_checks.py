@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from reports.model import Finding, Severity, Status, System
+from secagg.checks.active_conformance import client_conformance
 from secagg.checks.active_dropout import dropout
+from secagg.checks.active_shares import share_integrity
 
 pytestmark = pytest.mark.flower
 Ask = Callable[..., list[Finding]]
@@ -25,3 +27,18 @@ def test_flower_loses_a_round_with_a_client_that_vanishes_early(ask: Ask, secure
     assert any("flwr 1." in told for told in finding.limitations)
     assert finding.remedy is not None
     assert finding.remedy.value == "fedaudit-secagg"
+
+
+def test_flowers_client_accepts_lies_that_give_a_vector_away(ask: Ask, secure_system: SecureSystem) -> None:
+    [finding] = ask(client_conformance, secure_system(**FLOWER))
+    assert (finding.status, finding.severity) == (Status.FAIL, Severity.CRITICAL)
+    names = measured(finding)
+    for knob in ("low_threshold", "key_substitution", "split_view", "overlapping_lists"):
+        assert names[f"refused.{knob}"].value == 0
+    assert names["refused.duplicate_key"].value == 1
+    assert any("secaggplus_mod" in told for told in finding.limitations)
+
+
+def test_a_wrong_share_spoils_flowers_sum_in_silence(ask: Ask, secure_system: SecureSystem) -> None:
+    [finding] = ask(share_integrity, secure_system(**FLOWER))
+    assert (finding.status, measured(finding)["noticed.seed_share"].control) == (Status.FAIL, 0)
