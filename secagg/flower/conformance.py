@@ -35,6 +35,7 @@ def drive_flower_knob(knob: str) -> AttackOutcome:
     """
     server = LIES[knob]()
     updates = np.random.default_rng(0).uniform(-1, 1, (server.clients, LENGTH))
+    updates[1] = 0  # what a colluder chooses to send: it is quantised without rounding
     run = rehearse(updates, None, server.setting, tamper=server, rounds=server.rounds)
     refusals = tuple(Refused(str(node), stage, type(error).__name__) for stage, node, error in run.grid.errors)
     lied_to = {node for _, node in server.lied}

@@ -22,6 +22,8 @@ from secagg.weakness import seed_rank
 SAMPLES_PER_BIT = 8
 """Samples for each bit of width up to 64; of wider seeds 64 more than bits, which a rank falls short of by 2^-64."""
 _CLIENTS, _ROUNDS = 64, 4
+_DRAWING = "pseudo_rand_gen"
+"""The name under which the mod knows what draws a mask from a seed."""
 _SMALL_RING, _DRAWS = 8, 4096
 """In so many draws of a uniform generator an element of the small ring is missed with probability 10^-236."""
 
@@ -144,7 +146,7 @@ def _mod() -> ModuleType:
 
 
 def _drawing(module: ModuleType) -> Any:
-    function = getattr(module, "pseudo_rand_gen", None)
+    function = getattr(module, _DRAWING, None)
     if function is None:
         raise NotMeasurable(f"{module.__name__} draws its masks by no function that is known here")
     return function
@@ -165,7 +167,7 @@ def _listening(module: ModuleType, asked: list[Asked]) -> Iterator[None]:
         asked.append((seed, list(reached)))
         return mask
 
-    with patch.object(module, function.__name__, draw):
+    with patch.object(module, _DRAWING, draw):
         if not hasattr(home, "np"):
             yield
             return
