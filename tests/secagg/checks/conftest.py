@@ -68,6 +68,15 @@ class Ward:
         [finding] = check.ask(self.system, self.context(check, effort, shelf))
         return finding
 
+    def declaring(self, **keys: Any) -> "Ward":
+        """Return it with other keys in its section on secure aggregation."""
+        federation = self.system.federation
+        assert federation is not None
+        assert federation.secure_aggregation is not None
+        section = federation.secure_aggregation.model_copy(update=keys)
+        federation = federation.model_copy(update={"secure_aggregation": section})
+        return Ward(self.folder, self.system.model_copy(update={"federation": federation}))
+
     def context(self, check: Check, effort: Effort = Effort.SMOKE, shelf: Any = None) -> Context:
         """Return what a check of it is given."""
         now = datetime(2026, 11, 20, tzinfo=UTC)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +41,11 @@ def owner_of(code: str) -> Check:
 def sound(ward: Ward, tmp_path_factory: pytest.TempPathFactory) -> Any:
     dropped = MODEL | {"drop": DropPlan({"masked-input": ("c00003",)})}
     return ward(tmp_path_factory.mktemp("sound"), MODEL, dropped, server_trust="malicious")
+
+
+@pytest.fixture(scope="module")
+def curious(ward: Ward, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return ward(tmp_path_factory.mktemp("curious"), {})
 
 
 @pytest.mark.parametrize("name", ASKED)
@@ -132,13 +136,18 @@ def without_trust(system: System) -> System:
     return system.model_copy(update={"federation": system.federation.model_copy(update={"server_trust": None})})
 
 
-@pytest.mark.parametrize("name", ASKED)
-def test_an_early_end_passes_nothing(ward: Ward, tmp_path: Path, name: str) -> None:
+@pytest.fixture(scope="module")
+def short(ward: Ward, tmp_path_factory: pytest.TempPathFactory) -> Any:
     def cut(folder: Path) -> None:
         path = folder / "round-0002" / "transcript.jsonl"
         path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
 
-    finding = ward(tmp_path, MODEL, MODEL, server_trust="malicious", spoil=cut).asked(CHECKS[name])
+    return ward(tmp_path_factory.mktemp("short"), MODEL, MODEL, server_trust="malicious", spoil=cut)
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_an_early_end_passes_nothing(short: Any, name: str) -> None:
+    finding = short.asked(CHECKS[name])
     assert (finding.status, finding.reason) == (Status.INCONCLUSIVE, "incomplete-transcript")
     assert "round-0002" in finding.summary
     assert finding.remedy is not None
@@ -153,8 +162,10 @@ def test_withheld_vectors_matter_where_vectors_are_looked_at(ward: Ward, tmp_pat
         assert digests.asked(CHECKS[name]).status is Status.PASS
 
 
-def test_one_transcript_shows_no_reuse_but_a_key_that_stands_twice_in_it(ward: Ward, tmp_path: Path) -> None:
-    alone = ward(tmp_path / "alone", {}).asked(CHECKS["secagg.key-reuse"])
+def test_one_transcript_shows_no_reuse_but_a_key_that_stands_twice_in_it(
+    curious: Any, ward: Ward, tmp_path: Path
+) -> None:
+    alone = curious.asked(CHECKS["secagg.key-reuse"])
     assert (alone.status, alone.reason) == (
         Status.SKIPPED,
         "missing:federation.secure_aggregation.transcripts[1]",
@@ -189,19 +200,17 @@ def copy_over(source: Path, target: Path) -> None:
         ("corrupt_fraction", 0.1, "0.05"),
     ],
 )
-def test_a_round_run_otherwise_than_declared_fails(
-    ward: Ward, tmp_path: Path, key: str, declared: Any, recorded: str
-) -> None:
-    finding = ward(tmp_path, {}, **{key: declared}).asked(CHECKS["secagg.transcript"])
+def test_a_round_run_otherwise_than_declared_fails(curious: Any, key: str, declared: Any, recorded: str) -> None:
+    finding = curious.declaring(**{key: declared}).asked(CHECKS["secagg.transcript"])
     assert (finding.status, finding.severity) == (Status.FAIL, Severity.MEDIUM)
     assert finding.summary.startswith(f"round-0001: header: {key} is declared ")
     assert finding.remedy is not None
     assert (finding.remedy.parameter, finding.remedy.value) == (f"federation.secure_aggregation.{key}", recorded)
 
 
-def test_what_is_declared_as_it_was_run_passes(ward: Ward, tmp_path: Path) -> None:
+def test_what_is_declared_as_it_was_run_passes(curious: Any) -> None:
     same = {"threshold": 5, "degree": 6, "clients": 7, "prg": "aes256-ctr", "protocol": "fedaudit-secagg"}
-    assert ward(tmp_path, {}, **same).asked(CHECKS["secagg.transcript"]).status is Status.PASS
+    assert curious.declaring(**same).asked(CHECKS["secagg.transcript"]).status is Status.PASS
 
 
 def test_another_word_for_the_server_is_told(ward: Ward, tmp_path: Path) -> None:
@@ -224,16 +233,14 @@ def test_keys_vouched_for_beside_the_record_pass_and_say_so(ward: Ward, tmp_path
     given = ward(tmp_path / "given", {}, server_trust="malicious")
     keys = (given.folder / "identities.json").read_bytes()
     (given.folder / "round-0001" / "identities.json").write_bytes(keys)
-    section = given.system.federation.secure_aggregation.model_copy(update={"identities": None})
-    federation = given.system.federation.model_copy(update={"secure_aggregation": section})
-    found = replace(given, system=given.system.model_copy(update={"federation": federation}))
+    found = given.declaring(identities=None)
     finding = found.asked(CHECKS["secagg.key-authenticity"])
     assert finding.status is Status.PASS
     assert any("beside the transcript" in text for text in finding.limitations)
 
 
-def test_a_round_without_a_model_digest_is_inconclusive(ward: Ward, tmp_path: Path) -> None:
-    finding = ward(tmp_path, {}).asked(CHECKS["secagg.model-consistency"])
+def test_a_round_without_a_model_digest_is_inconclusive(curious: Any) -> None:
+    finding = curious.asked(CHECKS["secagg.model-consistency"])
     assert (finding.status, finding.reason) == (Status.INCONCLUSIVE, "missing:model_sha256")
 
 
