@@ -122,7 +122,7 @@ class FlowerRecord(Body):
         if type(clear) is not dict or any(type(record) is not dict for record in clear.values()):
             raise MalformedRecord("clear holds records")
         values = {key: cls._form(fields["direction"], key).read(value) for key, value in rest.items()}
-        return cls(fields["direction"], require_id(fields["node"]), values, clear)
+        return cls(fields["direction"], require_id(fields.get("node")), values, clear)
 
     @classmethod
     def _form(cls, direction: str, key: str) -> "_Form":
