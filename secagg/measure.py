@@ -8,18 +8,29 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secagg.client import SecAggClient
-from secagg.messages import Content, Message, read, unsigned
+from secagg.messages import Message, read, unsigned
 from secagg.quantize import dequantize_mean
-from secagg.records import Advertise, Header, MaskedInput, Roster, ShareRoster, Shares, Survivors, Unmask
+from secagg.records import (
+    SEALED,
+    Advertise,
+    Body,
+    Header,
+    MaskedInput,
+    Roster,
+    ShareRoster,
+    Shares,
+    Survivors,
+    Unmask,
+)
 from secagg.server import SecAggServer
 from secagg.setting import RoundConfig, make_identities
-from secagg.wire import canonical, decode_each, encode_bytes, parse_loosely
 
 Answer = TypeVar("Answer")
 
@@ -34,8 +45,8 @@ class Measured:
     """CPU time of the server."""
     upload_bytes: int
     """What a survivor sends, on average: messages as they travel, and the vector."""
-    max_abs_error: float
-    """Largest difference of any element."""
+    max_abs_error: float | None
+    """Largest difference of any element; None where the plaintext mean was not computed."""
     peak_rss_mib: float | None = None
     """Most memory of a process that runs the round and nothing else, all clients and the server; None if not taken."""
 
@@ -47,10 +58,10 @@ class _Clock:
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     sent: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
 
-    def run(self, who: str, work: Callable[[], Answer]) -> Answer:
+    def run(self, who: str, work: Callable[..., Answer], *given: object) -> Answer:
         start = time.process_time()
         try:
-            return work()
+            return work(*given)
         finally:
             self.seconds[who] += time.process_time() - start
 
@@ -86,61 +97,61 @@ def measured_round(config: RoundConfig, updates: NDArray[np.float32], dropped: i
 
 
 class _Round:
-    def __init__(
-        self, config: RoundConfig, header: Header, clients: Mapping[str, SecAggClient], clock: _Clock
-    ) -> None:
+    def __init__(self, config: RoundConfig, header: Header, clients: Mapping[str, SecAggClient], clock: _Clock) -> None:
         self._config, self._clients, self._clock = config, clients, clock
         self._rng = np.random.default_rng(1)
-        self._server = clock.run(_SERVER, lambda: SecAggServer(header))
-        self._header = clock.run(_SERVER, lambda: unsigned(header).to_bytes())
+        self._server = clock.run(_SERVER, SecAggServer, header)
+        self._header = clock.run(_SERVER, _announce, lambda: header)
 
     def run(self, survivors: tuple[str, ...], rows: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
         """Go through the phases; return the mean."""
-        server, clock = self._server, self._clock
-        for one in self._clients:
-            data = self._answer(one, lambda client: self._open(client).advertise())
-            clock.run(_SERVER, lambda data=data: server.advertised(read(data, Advertise)))  # type: ignore[misc]
-        roster = clock.run(_SERVER, lambda: unsigned(server.roster()).to_bytes())
-        for one in self._clients:
-            keys = clock.run(_SERVER, lambda one=one: [m.to_bytes() for m in server.keys_for(one).values()])  # type: ignore[misc]
-            data = self._answer(one, lambda client, keys=keys: _share(client, roster, keys))
-            clock.run(_SERVER, lambda data=data: server.shared(read(data, Shares)))  # type: ignore[misc]
-        included = clock.run(_SERVER, lambda: unsigned(server.share_roster()).to_bytes())
+        server, serve = self._server, partial(self._clock.run, _SERVER)
+        for one, client in self._clients.items():
+            data = self._say(one, _advertise, client, self._header)
+            serve(_take, server.advertised, data, Advertise)
+        roster = serve(_announce, server.roster)
+        for one, client in self._clients.items():
+            keys = serve(_keys_for, server, one)
+            data = self._say(one, _share, client, roster, keys)
+            serve(_take, server.shared, data, Shares)
+        included = serve(_announce, server.share_roster)
         for one in survivors:
-            sealed = clock.run(_SERVER, lambda one=one: _pack(server.sealed_for(one)))  # type: ignore[misc]
-            self._mask(one, included, sealed, rows[one])
-        alive = clock.run(_SERVER, lambda: unsigned(server.survivors()).to_bytes())
+            self._mask(one, included, serve(_sealed_for, server, one), rows[one])
+        alive = serve(_announce, server.survivors)
         for one in survivors:
-            data = self._answer(one, lambda client: client.unmask(read(alive, Survivors).body.included))
-            clock.run(_SERVER, lambda data=data: server.unmasked(read(data, Unmask)))  # type: ignore[misc]
-        return clock.run(_SERVER, self._mean)
+            data = self._say(one, _unmask, self._clients[one], alive)
+            serve(_take, server.unmasked, data, Unmask)
+        result = serve(server.result)
+        return serve(dequantize_mean, result.total, self._config.quantization, len(result.survivors))
 
-    def _open(self, client: SecAggClient) -> SecAggClient:
-        client.open(read(self._header, Header).body)
-        return client
-
-    def _answer(self, one: str, step: Callable[[SecAggClient], Message[Content]]) -> bytes:
-        data = self._clock.run(one, lambda: step(self._clients[one]).to_bytes())
+    def _say(self, one: str, step: Callable[..., Message[Any]], *given: object) -> bytes:
+        data = self._clock.run(one, lambda: step(*given).to_bytes())
         self._clock.sent[one] += len(data)
         return data
 
     def _mask(self, one: str, included: bytes, sealed: bytes, row: NDArray[np.float32]) -> None:
-        def answer() -> tuple[bytes, bytes]:
-            members = read(included, ShareRoster).body.included
-            message, vector = self._clients[one].mask(members, _unpack(sealed), row, rng=self._rng)
-            return message.to_bytes(), vector.tobytes()
+        client, clock = self._clients[one], self._clock
+        data, vector = clock.run(one, _masked, client, included, sealed, row, self._rng)
+        clock.sent[one] += len(data) + len(vector)
+        words = np.frombuffer(vector, f"<u{self._config.modulus_bits // 8}")
+        clock.run(_SERVER, lambda: self._server.masked(read(data, MaskedInput), words))
 
-        def take() -> None:
-            words = np.frombuffer(vector, f"<u{self._config.modulus_bits // 8}")
-            self._server.masked(read(data, MaskedInput), words)
 
-        data, vector = self._clock.run(one, answer)
-        self._clock.sent[one] += len(data) + len(vector)
-        self._clock.run(_SERVER, take)
+def _announce(step: Callable[[], Body]) -> bytes:
+    return unsigned(step()).to_bytes()
 
-    def _mean(self) -> NDArray[np.float64]:
-        result = self._server.result()
-        return dequantize_mean(result.total, self._config.quantization, len(result.survivors))
+
+def _take(step: Callable[[Message[Any]], None], data: bytes, kind: type[Body]) -> None:
+    step(read(data, kind))
+
+
+def _advertise(client: SecAggClient, header: bytes) -> Message[Advertise]:
+    client.open(read(header, Header).body)
+    return client.advertise()
+
+
+def _keys_for(server: SecAggServer, one: str) -> list[bytes]:
+    return [message.to_bytes() for message in server.keys_for(one).values()]
 
 
 def _share(client: SecAggClient, roster: bytes, keys: list[bytes]) -> Message[Shares]:
@@ -148,10 +159,21 @@ def _share(client: SecAggClient, roster: bytes, keys: list[bytes]) -> Message[Sh
     return client.share(read(roster, Roster).body.included, advertised)
 
 
-def _pack(sealed: Mapping[str, bytes]) -> bytes:
-    return canonical({owner: encode_bytes(one) for owner, one in sealed.items()})
+def _sealed_for(server: SecAggServer, one: str) -> bytes:
+    """Return the shares for one client as they travel: the owners' ids in one line, then 144 bytes of each."""
+    sealed = server.sealed_for(one)
+    return b"\n".join((" ".join(sealed).encode(), b"".join(sealed.values())))
 
 
-def _unpack(data: bytes) -> dict[str, bytes]:
-    texts = parse_loosely(data)
-    return dict(zip(texts, decode_each(texts.values(), 144), strict=True))
+def _masked(
+    client: SecAggClient, included: bytes, sealed: bytes, row: NDArray[np.float32], rng: np.random.Generator
+) -> tuple[bytes, bytes]:
+    owners, _, shares = sealed.partition(b"\n")
+    cut = (shares[start : start + SEALED] for start in range(0, len(shares), SEALED))
+    by_owner = dict(zip(owners.decode().split(), cut, strict=True))
+    message, vector = client.mask(read(included, ShareRoster).body.included, by_owner, row, rng=rng)
+    return message.to_bytes(), vector.tobytes()
+
+
+def _unmask(client: SecAggClient, alive: bytes) -> Message[Unmask]:
+    return client.unmask(read(alive, Survivors).body.included)

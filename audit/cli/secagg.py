@@ -8,6 +8,7 @@ import click
 from click.core import ParameterSource
 
 from audit.cli.answer import Answer, command
+from audit.cli.secagg_bench import bench
 from audit.cli.secagg_simulate import simulate
 from audit.cli.secagg_transcript import verify_transcript
 from reports.errors import SystemFileError
@@ -117,6 +118,7 @@ def secagg() -> None:
 
 secagg.add_command(params)
 secagg.add_command(assess)
+secagg.add_command(bench)
 secagg.add_command(simulate)
 secagg.add_command(verify_transcript)
 
