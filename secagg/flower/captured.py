@@ -51,7 +51,7 @@ class CapturedRound:
             if len(line) > LONGEST_LINE:
                 raise MalformedRecord(f"longer than {LONGEST_LINE} bytes")
             read = parse_line(line)
-        except MalformedRecord as error:
+        except (MalformedRecord, RecursionError) as error:  # canonical form is written back to be compared: recursively
             self._ledger.add("malformed-record", "", None, f"line {number + 1}: {error}")
             return
         kind = read.body.TYPE

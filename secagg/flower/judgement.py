@@ -1,14 +1,15 @@
 """A captured round of Flower's SecAgg+, judged from outside and without flwr; its verdict is that of `secagg.verify`.
 
-What cannot be judged, because Flower leaves no trace of it: nothing is signed, so keys exchanged by the server (or by
-whoever wrote the capture) are not noticed, and authenticity is never better than `unsigned`; no share is bound to its
-owner, so a wrong one is not noticed; and the sum that the server computed passes no grid, so `aggregate` is `withheld`
-where the shares on record give it away and `absent` where they do not.
+What cannot be judged, because Flower leaves no trace of it. Nothing is signed: keys exchanged by whoever wrote the
+capture, or between it and the client, are not noticed, and authenticity is never better than `unsigned`. No share is
+bound to its owner, so a wrong one is not noticed. No line follows the last and holds its digest. The sum that the server
+computed passes no grid: `aggregate` is `withheld` where the shares on record give it away and `absent` where not.
 
 Flower counts the owner's own share among `num_shares` and in the threshold, our `degree` and `threshold` count the
-neighbours alone: degree = num_shares - 1. The threshold is taken as it stands. For what a server learns of an honest
-client that is exact, since the client keeps its own share of a secret that it does not give; a survivor's seed takes
-one neighbour less than is assumed, so `eta_bits` errs to the low side.
+neighbours alone: degree = num_shares - 1. The threshold is taken as it stands. For what an honest-but-curious server
+learns that is exact, since a client keeps its own share of a secret that it does not give; a survivor's seed takes one
+neighbour less than is assumed, so `eta_bits` errs to the low side. Against a malicious server the assessment supposes
+that a client gives one kind of share an owner; flwr 1.41.0 gives both when asked (`secagg.flower.conformance`).
 """
 
 from collections import defaultdict

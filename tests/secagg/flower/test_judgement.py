@@ -136,7 +136,12 @@ def test_no_change_of_a_value_makes_the_judgement_fail() -> None:
         line = lines[rng.integers(1, len(lines))]
         holder = line if rng.random() < 0.1 else line["body"]
         key = sorted(holder)[rng.integers(len(holder))]
-        holder[key] = odd[rng.integers(len(odd))]
+        if rng.random() < 0.2:
+            del holder[key]
+        elif rng.random() < 0.1:
+            holder["odd"] = odd[rng.integers(len(odd))]
+        else:
+            holder[key] = odd[rng.integers(len(odd))]
         judged = judge_capture(Draft(memory, lines).edited())
         assert {violation.code for violation in judged.violations} <= NOT_AUTHENTIC | VIOLATIONS
 
