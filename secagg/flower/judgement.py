@@ -2,7 +2,7 @@
 
 What cannot be judged, because Flower leaves no trace of it. Nothing is signed: keys exchanged by whoever wrote the
 capture, or between it and the client, are not noticed, and authenticity is never better than `unsigned`. No share is
-bound to its owner, so a wrong one is not noticed. No line follows the last and holds its digest. The sum that the server
+bound to its owner, so a wrong one is not noticed. No line follows the last and holds its digest. The sum that a server
 computed passes no grid: `aggregate` is `withheld` where the shares on record give it away and `absent` where not.
 
 Flower counts the owner's own share among `num_shares` and in the threshold, our `degree` and `threshold` count the
