@@ -6,8 +6,9 @@ from dataclasses import replace
 from reports.check import Context, check
 from reports.errors import FileError
 from reports.model import Finding, Severity, Strength, System
+from secagg.checks.active import CONFIDENTIALITY, INTEGRITY, TESTED
 from secagg.checks.transcript_answer import judge, told, unreadable, verification_evidence
-from secagg.checks.transcript_codes import ALSO, CONFIDENTIALITY, TRANSCRIPTS
+from secagg.checks.transcript_codes import TRANSCRIPTS
 from secagg.checks.transcript_differences import differences
 from secagg.checks.transcript_question import Doubt, Question
 from secagg.checks.transcript_rounds import recorded
@@ -41,7 +42,7 @@ _QUESTION = Question(
     "secagg.transcript",
     "The aggregate follows from the recorded messages",
     needs=(TRANSCRIPTS,),
-    controls=(CONFIDENTIALITY, "GDPR:5(1)(f)", *ALSO),
+    controls=(CONFIDENTIALITY, INTEGRITY, *TESTED),
     kinds=("secagg",),
     strength=Strength.EXACT,
     severity=Severity.HIGH,

@@ -9,9 +9,6 @@ from secagg.failures import MALICIOUS
 from secagg.mends import MENDS
 from secagg.violations import NOT_AUTHENTIC, VIOLATIONS
 
-ALSO = ("GDPR:32(1)(d)", "EU-AIA:annex-IV(2)(g)")
-"""Duties that every check of secure aggregation serves besides its own: to test, and to show the tests."""
-CONFIDENTIALITY = "EU-AIA:15(5)#confidentiality"
 TRANSCRIPTS = f"{SECTION}.transcripts"
 UNREADABLE = frozenset(("chain-broken", "malformed-record", "blob-digest"))
 """The record was changed or is none: `secagg.transcript` fails, and nothing else can be told from it."""

@@ -9,8 +9,9 @@ from reports.check import Context, check
 from reports.errors import FileError
 from reports.model import Effort, Finding, Measurement, Remedy, Severity, Strength, System
 from reports.statistics import proportion
+from secagg.checks.active import CONFIDENTIALITY, TESTED
 from secagg.checks.transcript_answer import Judged, judge, told, unreadable, verification_evidence
-from secagg.checks.transcript_codes import ALSO, CONFIDENTIALITY, DISCONNECTED, TRANSCRIPTS
+from secagg.checks.transcript_codes import DISCONNECTED, TRANSCRIPTS
 from secagg.checks.transcript_question import Doubt, Found, Question
 from secagg.checks.transcript_rounds import recorded
 from secagg.connectivity import Places, cut_on_purpose, cuts, hangs_together
@@ -77,7 +78,7 @@ class Removals:
     "secagg.graph",
     "The recorded graph is the one the beacon gives, and survivors stay connected",
     needs=(TRANSCRIPTS,),
-    controls=(CONFIDENTIALITY, *ALSO),
+    controls=(CONFIDENTIALITY, *TESTED),
     kinds=("secagg",),
     strength=Strength.EXACT,
     severity=Severity.HIGH,

@@ -11,8 +11,9 @@ from reports.check import Context, check
 from reports.errors import FileError
 from reports.model import Effort, Finding, Measurement, Remedy, Severity, Strength, System, Threshold
 from reports.statistics import holm
+from secagg.checks.active import CONFIDENTIALITY, TESTED
 from secagg.checks.transcript_answer import Judged, judge, told, unreadable, verification_evidence
-from secagg.checks.transcript_codes import ALSO, CONFIDENTIALITY, TRANSCRIPTS
+from secagg.checks.transcript_codes import TRANSCRIPTS
 from secagg.checks.transcript_control import Control
 from secagg.checks.transcript_question import Doubt, Found, Question
 from secagg.checks.transcript_rounds import Recorded, recorded
@@ -77,7 +78,7 @@ class Uniform:
     "secagg.mask-uniformity",
     "Masked vectors look uniform on the ring",
     needs=(TRANSCRIPTS,),
-    controls=(CONFIDENTIALITY, *ALSO),
+    controls=(CONFIDENTIALITY, *TESTED),
     kinds=("secagg",),
     strength=Strength.STATISTICAL,
     severity=Severity.HIGH,

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from reports.check import Context, check
 from reports.model import Finding, Severity, Strength, System
+from secagg.checks.active import CONFIDENTIALITY, TESTED
 from secagg.checks.transcript_answer import ask_transcripts
-from secagg.checks.transcript_codes import ALSO, CONFIDENTIALITY, TRANSCRIPTS
+from secagg.checks.transcript_codes import TRANSCRIPTS
 from secagg.checks.transcript_question import Question
 
 _ONE_SECRET = Question(
@@ -25,7 +26,7 @@ _FRESH = Question(
     "secagg.double-reveal",
     "Nobody's two secrets were both revealed",
     needs=(TRANSCRIPTS,),
-    controls=(CONFIDENTIALITY, *ALSO),
+    controls=(CONFIDENTIALITY, *TESTED),
     kinds=("secagg",),
     strength=Strength.EXACT,
     severity=Severity.CRITICAL,
@@ -44,7 +45,7 @@ def double_reveal(system: System, ctx: Context) -> Iterator[Finding]:
     "secagg.key-reuse",
     "No key, seed or commitment is used twice",
     needs=(TRANSCRIPTS,),
-    controls=(CONFIDENTIALITY, *ALSO),
+    controls=(CONFIDENTIALITY, *TESTED),
     kinds=("secagg",),
     strength=Strength.EXACT,
     severity=Severity.HIGH,

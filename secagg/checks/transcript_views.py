@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from reports.check import Context, check
 from reports.model import Finding, Severity, Strength, System
+from secagg.checks.active import CONFIDENTIALITY, INTEGRITY, TESTED
 from secagg.checks.transcript_answer import ask_transcripts
-from secagg.checks.transcript_codes import ALSO, CONFIDENTIALITY, TRANSCRIPTS
+from secagg.checks.transcript_codes import TRANSCRIPTS
 from secagg.checks.transcript_question import Doubt, Found, Question
 from secagg.declaration import SECTION
 from secagg.flower.records import PROTOCOL as CAPTURE
@@ -60,7 +61,7 @@ _ONE_MODEL = Question(
     "secagg.consistency",
     "All clients unmasked the same survivor list",
     needs=(TRANSCRIPTS, MALICIOUS),
-    controls=(CONFIDENTIALITY, *ALSO),
+    controls=(CONFIDENTIALITY, *TESTED),
     kinds=("secagg",),
     strength=Strength.EXACT,
     severity=Severity.CRITICAL,
@@ -79,7 +80,7 @@ def consistency(system: System, ctx: Context) -> Iterator[Finding]:
     "secagg.key-authenticity",
     "Every key is signed by a vouched identity",
     needs=(TRANSCRIPTS, MALICIOUS),
-    controls=(CONFIDENTIALITY, "GDPR:5(1)(f)", *ALSO),
+    controls=(CONFIDENTIALITY, INTEGRITY, *TESTED),
     kinds=("secagg",),
     strength=Strength.EXACT,
     severity=Severity.CRITICAL,
@@ -98,7 +99,7 @@ def key_authenticity(system: System, ctx: Context) -> Iterator[Finding]:
     "secagg.model-consistency",
     "All clients trained on the same model",
     needs=(TRANSCRIPTS,),
-    controls=(CONFIDENTIALITY, *ALSO),
+    controls=(CONFIDENTIALITY, *TESTED),
     kinds=("secagg",),
     strength=Strength.EXACT,
     severity=Severity.HIGH,
