@@ -8,6 +8,7 @@ import pytest
 from reports.model import Finding, Severity, Status, System
 from secagg.checks.active_conformance import client_conformance
 from secagg.checks.active_dropout import dropout
+from secagg.checks.active_erasure import secret_erasure
 from secagg.checks.active_shares import share_integrity
 
 pytestmark = pytest.mark.flower
@@ -42,3 +43,10 @@ def test_flowers_client_accepts_lies_that_give_a_vector_away(ask: Ask, secure_sy
 def test_a_wrong_share_spoils_flowers_sum_in_silence(ask: Ask, secure_system: SecureSystem) -> None:
     [finding] = ask(share_integrity, secure_system(**FLOWER))
     assert (finding.status, measured(finding)["noticed.seed_share"].control) == (Status.FAIL, 0)
+
+
+def test_flowers_client_keeps_the_secrets_of_a_round(ask: Ask, secure_system: SecureSystem) -> None:
+    [finding] = ask(secret_erasure, secure_system(**FLOWER))
+    assert finding.status is Status.FAIL
+    assert measured(finding)["secrets_left"].control > 0
+    assert "rd_seed" in finding.summary
