@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reports.arrays import refuse_objects
 from reports.errors import FileError
+from reports.formats import RefusedFormat
 
 
 def read_updates(path: Path, clients: int, length: int) -> NDArray[np.floating[Any]]:
@@ -51,8 +53,11 @@ def _mapped(path: Path) -> NDArray[Any]:
     if not path.is_file():
         raise FileError("secagg.no_array", f"{path}: there is no such file", "Write one with numpy.save.")
     try:
+        refuse_objects(path)  # reads the header strictly, before NumPy's lenient parser sees it
         return np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, EOFError, SyntaxError, TypeError, OSError) as error:  # whatever a forged header provokes
+    except RefusedFormat as error:
+        raise _unusable(path, "it holds Python objects, which are never unpickled; allowed are numbers") from error
+    except (ValueError, OSError) as error:  # no array at all, or a shorter file than its header says
         reason = " ".join(str(error).split())[:200]
         raise _unusable(path, f"it is no .npy file of plain numbers ({reason})") from error
 
