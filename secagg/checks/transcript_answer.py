@@ -22,7 +22,7 @@ from reports.model import (
     System,
     Threshold,
 )
-from secagg.checks.transcript_codes import TRANSCRIPTS, UNREADABLE, owned_codes, remedy_of, severity_of
+from secagg.checks.transcript_codes import DOUBT_REMEDIES, TRANSCRIPTS, UNREADABLE, owned_codes, remedy_of, severity_of
 from secagg.checks.transcript_control import NO_CONTROL, Control, plant_faults
 from secagg.checks.transcript_question import Doubt, Found, Question, fit
 from secagg.checks.transcript_rounds import Recorded, recorded
@@ -204,7 +204,7 @@ def _remedy(judged: Judged) -> Remedy | None:
         first = judged.found[0]
         return first.remedy or remedy_of(first.violation.code)
     if judged.doubts:
-        return _REMEDIES.get(judged.doubts[0].reason)
+        return DOUBT_REMEDIES.get(judged.doubts[0].reason)
     return None
 
 
@@ -214,22 +214,3 @@ def _limitations(rounds: Sequence[VerifiedRound]) -> Iterator[str]:
         yield UNSIGNED
     elif any(one.identities == BESIDE for one in rounds):
         yield "The vouching file lies beside the transcript: whoever wrote the one can have written the other."
-
-
-_REMEDIES = {
-    "not-authentic": Remedy(
-        parameter=TRANSCRIPTS,
-        direction="set",
-        text="Ask whoever recorded the round for the folder as it was written; secagg.transcript says where it breaks.",
-    ),
-    "incomplete-transcript": Remedy(
-        parameter=TRANSCRIPTS,
-        direction="set",
-        text="Declare rounds that were recorded to their end, with the aggregate.",
-    ),
-    "withheld-vectors": Remedy(
-        parameter=TRANSCRIPTS,
-        direction="set",
-        text="Keep the vectors beside the record (blobs/), not their digests alone.",
-    ),
-}

@@ -75,3 +75,26 @@ def remedy_of(code: str) -> Remedy:
     parameter, direction, value = _KEYS.get(code, (TRANSCRIPTS, "set", None))
     text = _TEXTS.get(code) or MENDS[code]
     return Remedy(parameter=parameter, direction=direction, value=value, text=text)
+
+
+def _set(parameter: str, text: str, value: str | None = None) -> Remedy:
+    return Remedy(parameter=parameter, direction="set", value=value, text=text)
+
+
+_WITH_RECORD = "Run the rounds through the adapters of secagg.flower, whose record holds it: protocol fedaudit-secagg."
+DOUBT_REMEDIES: Mapping[str, Remedy] = {
+    "not-authentic": _set(
+        TRANSCRIPTS, "Ask for the folder as it was written; secagg.transcript says where the record breaks."
+    ),
+    "incomplete-transcript": _set(TRANSCRIPTS, "Declare rounds that were recorded to their end, with the aggregate."),
+    "withheld-vectors": _set(TRANSCRIPTS, "Keep the vectors beside the record (blobs/), not their digests alone."),
+    "too-short": _set(TRANSCRIPTS, "Declare rounds whose vectors have more elements, some hundred at least."),
+    "no-aggregate": _set(f"{SECTION}.protocol", _WITH_RECORD, "fedaudit-secagg"),
+    "no-beacon": _set(f"{SECTION}.protocol", _WITH_RECORD, "fedaudit-secagg"),
+    "unsigned": _set(f"{SECTION}.signed_keys", "Have every client sign every record.", "true"),
+    f"missing:{SECTION}.identities": Remedy(
+        parameter=f"{SECTION}.identities", direction="add", text=_TEXTS["unknown-identity"]
+    ),
+    "missing:model_sha256": _set(TRANSCRIPTS, "Name the model's SHA-256 in the header of every round."),
+}
+"""What settles a doubt, by its reason."""

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from reports.model import (
 )
 from secagg.drops import DropPlan
 from secagg.failures import MALICIOUS
+from secagg.keys import Identity
+from secagg.records import Header
 from secagg.setting import RoundConfig, make_identities
 from secagg.simulate import simulate_round
 from secagg.transcript import TranscriptWriter
@@ -97,11 +99,22 @@ class _Nowhere:
 CLIENTS, LENGTH = 7, 200
 
 
+@dataclass(frozen=True)
+class Sourced(RoundConfig):
+    """A round whose header says something else of its beacon than that it is a simulation's."""
+
+    beacon_source: str = "simulation"
+
+    def header(self, beacon: bytes, identities: Mapping[str, Identity] | None) -> Header:
+        return replace(super().header(beacon, identities), beacon_source=self.beacon_source)
+
+
 def _ward(
     folder: Path,
     *rounds: dict[str, Any],
     server_trust: str = "honest-but-curious",
     vouched: bool = True,
+    length: int = LENGTH,
     spoil: Callable[[Path], None] | None = None,
     **declared: Any,
 ) -> Ward:
@@ -112,12 +125,12 @@ def _ward(
         settings: dict[str, Any] = {"degree": CLIENTS - 1, "threshold": 5, "server_trust": server_trust} | changes
         if settings["server_trust"] != MALICIOUS and "plant" not in settings:
             settings.setdefault("signatures", False)  # most of the time is spent on verifying them
-        more = {name: settings.pop(name) for name in ("plant", "drop") if name in settings}
+        more = {name: settings.pop(name) for name in ("plant", "drop", "client") if name in settings}
         keep_blobs = settings.pop("keep_blobs", True)
-        config = RoundConfig(CLIENTS, LENGTH, round=number, required_sigma=0, required_eta=0, **settings)
+        config = Sourced(CLIENTS, length, round=number, required_sigma=0, required_eta=0, **settings)
         rng = np.random.default_rng(number)
         with TranscriptWriter(folder / f"round-{number:04d}", keep_blobs=keep_blobs) as recorder:
-            updates = rng.normal(size=(CLIENTS, LENGTH)).astype(np.float32)
+            updates = rng.normal(size=(CLIENTS, length)).astype(np.float32)
             simulate_round(config, updates, rng=rng, recorder=recorder, identities=known, **more)
     if spoil is not None:
         spoil(folder)
@@ -142,5 +155,5 @@ def _vouching(path: Path, keys: Mapping[str, bytes]) -> Artifact:
 
 @pytest.fixture(scope="session")
 def ward() -> Callable[..., Ward]:
-    """Record rounds of seven clients and declare them; `plant`, `drop` and fields of `RoundConfig` change a round."""
+    """Record rounds of seven clients and declare them; `plant`, `drop`, `client` or a field of `Sourced` changes one."""
     return _ward
