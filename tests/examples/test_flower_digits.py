@@ -83,7 +83,7 @@ def test_every_secure_round_is_the_weighted_mean_to_one_quantisation_step(script
 def test_the_models_are_the_same_with_and_without(runs: Runs) -> None:
     assert furthest(runs["secure"][0], runs["plain"][0]) == 0
     assert furthest(runs["secure"][1], runs["plain"][1]) <= STEP + 1e-6  # the 1e-6: FedAvg adds up in float32
-    assert furthest(runs["secure"][3], runs["plain"][3]) <= 6 * STEP  # no round's training doubles what it was given
+    assert furthest(runs["secure"][3], runs["plain"][3]) <= 3 * STEP + 1e-6  # one step for each round
 
 
 def test_the_network_learns_and_as_much_as_without(folder: Path) -> None:
