@@ -107,7 +107,7 @@ class SecAggServer:
         if not self._expected(message, self._roster, self._commitments):
             return
         owner, body = message.sender, message.body
-        wanted = {peer for peer in self.proposal.graph[owner] if peer in self._roster}
+        wanted = self._roster.intersection(self.proposal.graph[owner])
         if body.ciphertexts.keys() != wanted or body.share_digests.keys() != wanted:
             self._blame(owner, "graph-mismatch")
             return
@@ -126,7 +126,7 @@ class SecAggServer:
 
     def sealed_for(self, client: str) -> dict[str, bytes]:
         """Return the neighbours' shares for `client`; they are handed out once and then dropped."""
-        return {owner: sealed for owner, sealed in self._sealed.pop(client).items() if owner in self._share_roster}
+        return self._sealed.pop(client)
 
     def masked(self, message: Message[MaskedInput], vector: NDArray[np.unsignedinteger[Any]]) -> None:
         """Add a client's masked vector; what arrives after the survivors were announced is discarded."""

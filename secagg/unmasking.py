@@ -53,12 +53,12 @@ class Recovery:
 
     def fault(self, message: Message[Unmask]) -> str:
         """Return why an answer cannot be used: `unrequested-share`, `share-digest`, or nothing."""
-        holder = message.sender
+        holder, commitments = message.sender, self._commitments
         for kind, (owners, shares) in enumerate(self._kinds(message)):
             if not owners.issuperset(shares):
                 return "unrequested-share"
             for owner, share in shares.items():
-                dealt = self._commitments[owner].digests.get(holder)
+                dealt = commitments[owner].digests.get(holder)
                 if dealt is None:
                     return "unrequested-share"
                 if sha256(share).hexdigest() != dealt[kind]:

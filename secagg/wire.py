@@ -16,7 +16,9 @@ LARGEST_INTEGER = 2**53 - 1
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _ID_DIGITS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-"
 _HEX_DIGITS = b"0123456789abcdef"
-_ANOTHER_FORM = (b" ", b"\t", b"\n", b"\r", b"\\", b"-0")
+_ANOTHER_FORM = (b" ", b"\t", b"\n", b"\r", b"\\")
+_SPARE = {1: frozenset("AEIMQUYcgkosw048"), 2: frozenset("AQgw")}
+"""Digits of base64 that may stand before so much padding."""
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -40,8 +42,8 @@ def canonical(value: Any) -> bytes:
 def parse(line: bytes) -> Any:
     """Return the value of one canonical JSON text.
 
-    In ASCII without white space, an escape or a minus before zero, keys out of order are the one way left to stray from
-    the canonical form: so long lines need not be written anew to be compared.
+    In ASCII without white space or an escape, keys out of order are the one way left to stray from the canonical form:
+    so long lines need not be written anew to be compared.
 
     Raises:
         MalformedRecord: not JSON, a key twice, a real or too large number, or not in canonical form.
@@ -87,24 +89,25 @@ def decode_bytes(text: Any, length: int | None = None) -> bytes:
 
 def decode_each(texts: Collection[Any], length: int) -> list[bytes]:
     """Return `decode_bytes` of every text, all of one length above 0: at one go, for the many shares of a message."""
-    padding = -length % 3
-    stride = length + padding
+    padding, stride = -length % 3, -(-length // 3) * 4
     try:
-        if texts and set(map(len, texts)) != {stride // 3 * 4}:
+        joined = "".join(texts)
+        if set(map(len, texts)) - {stride}:
             raise MalformedRecord(f"each of these is {length} bytes of base64 text")
-        if padding:  # filled up to whole groups of three bytes, which can stand in a row
-            zeros, ending, filling = ("AEIMQUYcgkosw048", "=", "A") if padding == 1 else ("AQgw", "==", "AA")
-            if not all(text.endswith(ending) and text[-padding - 1] in zeros for text in texts):
-                raise MalformedRecord("invalid base64: trailing bits are set")
-            texts = [text[:-padding] + filling for text in texts]
-        data = binascii.a2b_base64("".join(texts), strict_mode=True)
-    except (binascii.Error, ValueError, TypeError, AttributeError) as error:
+        if padding:  # at every end and nowhere else, after a digit whose unused bits are zero
+            ends = [joined[stride - place :: stride] for place in range(padding, 0, -1)]
+            spare = set(joined[stride - padding - 1 :: stride])
+            if joined.count("=") != padding * len(texts) or set("".join(ends)) - {"="} or spare - _SPARE[padding]:
+                raise MalformedRecord("invalid base64: padding, or trailing bits are set")
+            joined = joined.replace("=", "A")  # whole groups of three bytes, which can stand in a row
+        data = binascii.a2b_base64(joined, strict_mode=True)
+    except (binascii.Error, ValueError, TypeError) as error:
         if isinstance(error, MalformedRecord):
             raise
         raise MalformedRecord(f"invalid base64: {error}") from error
-    if len(data) != stride * len(texts):
+    if len(data) != (length + padding) * len(texts):
         raise MalformedRecord("invalid base64: padding within")
-    return [data[start : start + length] for start in range(0, len(data), stride)]
+    return [data[start : start + length] for start in range(0, len(data), length + padding)]
 
 
 def require_id(value: Any) -> str:
@@ -237,8 +240,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _in_order(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = _unique(pairs)
-    keys = list(value)
-    if keys != sorted(keys):
+    if sorted(value) != list(value):
         raise MalformedRecord("not in canonical form: keys out of order")
     return value
 
@@ -248,6 +250,8 @@ def _no_real(text: str) -> Any:
 
 
 def _integer(text: str) -> int:
+    if text == "-0":
+        raise MalformedRecord("not in canonical form: zero has no sign")
     if len(text) > 17 or abs(int(text)) > LARGEST_INTEGER:
         raise MalformedRecord("integers stay below 2^53")
     return int(text)
