@@ -67,6 +67,8 @@ class _Clock:
 
 
 _SERVER = ""
+_WAITING_BYTES = 2**24
+"""Of vectors that have arrived before the server gets round to them; of long ones it takes each by itself."""
 
 
 def measured_round(config: RoundConfig, updates: NDArray[np.float32], dropped: int) -> Measured:
@@ -104,23 +106,23 @@ class _Round:
         self._header = clock.run(_SERVER, _announce, lambda: header)
 
     def run(self, survivors: tuple[str, ...], rows: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
-        """Go through the phases; return the mean."""
+        """Go through the phases; return the mean. The server works off what a phase has brought, as Flower's does."""
         server, serve = self._server, partial(self._clock.run, _SERVER)
-        for one, client in self._clients.items():
-            data = self._say(one, _advertise, client, self._header)
-            serve(_take, server.advertised, data, Advertise)
+        arrived = [self._say(one, _advertise, client, self._header) for one, client in self._clients.items()]
+        serve(_take, server.advertised, arrived, Advertise)
         roster = serve(_announce, server.roster)
-        for one, client in self._clients.items():
-            keys = serve(_keys_for, server, one)
-            data = self._say(one, _share, client, roster, keys)
-            serve(_take, server.shared, data, Shares)
+        keys = {one: serve(_keys_for, server, one) for one in self._clients}
+        arrived = [self._say(one, _share, client, roster, keys[one]) for one, client in self._clients.items()]
+        serve(_take, server.shared, arrived, Shares)
         included = serve(_announce, server.share_roster)
-        for one in survivors:
-            self._mask(one, included, serve(_sealed_for, server, one), rows[one])
+        sealed = {one: serve(_sealed_for, server, one) for one in survivors}
+        waiting = max(1, _WAITING_BYTES // (self._config.modulus_bits // 8 * self._config.length))
+        for start in range(0, len(survivors), waiting):
+            part = survivors[start : start + waiting]
+            vectors = [self._mask(one, included, sealed[one], rows[one]) for one in part]
+            serve(_add, server, vectors, self._config.modulus_bits)
         alive = serve(_announce, server.survivors)
-        for one in survivors:
-            data = self._say(one, _unmask, self._clients[one], alive)
-            serve(_take, server.unmasked, data, Unmask)
+        serve(_take, server.unmasked, [self._say(one, _unmask, self._clients[one], alive) for one in survivors], Unmask)
         result = serve(server.result)
         return serve(dequantize_mean, result.total, self._config.quantization, len(result.survivors))
 
@@ -129,20 +131,25 @@ class _Round:
         self._clock.sent[one] += len(data)
         return data
 
-    def _mask(self, one: str, included: bytes, sealed: bytes, row: NDArray[np.float32]) -> None:
+    def _mask(self, one: str, included: bytes, sealed: bytes, row: NDArray[np.float32]) -> tuple[bytes, bytes]:
         client, clock = self._clients[one], self._clock
         data, vector = clock.run(one, _masked, client, included, sealed, row, self._rng)
         clock.sent[one] += len(data) + len(vector)
-        words = np.frombuffer(vector, f"<u{self._config.modulus_bits // 8}")
-        clock.run(_SERVER, lambda: self._server.masked(read(data, MaskedInput), words))
+        return data, vector
 
 
 def _announce(step: Callable[[], Body]) -> bytes:
     return unsigned(step()).to_bytes()
 
 
-def _take(step: Callable[[Message[Any]], None], data: bytes, kind: type[Body]) -> None:
-    step(read(data, kind))
+def _take(step: Callable[[Message[Any]], None], arrived: list[bytes], kind: type[Body]) -> None:
+    for data in arrived:
+        step(read(data, kind))
+
+
+def _add(server: SecAggServer, arrived: list[tuple[bytes, bytes]], modulus_bits: int) -> None:
+    for data, vector in arrived:
+        server.masked(read(data, MaskedInput), np.frombuffer(vector, f"<u{modulus_bits // 8}"))
 
 
 def _advertise(client: SecAggClient, header: bytes) -> Message[Advertise]:

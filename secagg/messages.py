@@ -105,9 +105,9 @@ def read(data: bytes, kind: type[Content]) -> Message[Content]:
     if fields["type"] != kind.TYPE:
         raise MalformedRecord(f"type is not {kind.TYPE}")
     signature = None if fields["signature"] is None else decode_bytes(fields["signature"], 64)
-    message = Message(require_id(fields["sender"]), kind.parse(fields["body"]), b"", signature)
-    raw = data[len(b'{"body":') : -len(message._tail())]
-    return Message(message.sender, message.body, raw, signature)
+    sender, body = require_id(fields["sender"]), kind.parse(fields["body"])
+    raw = data[len(b'{"body":') : data.rindex(b',"sender":')]  # nothing behind it can hold these characters again
+    return Message(sender, body, raw, signature)
 
 
 def record_line(sequence: int, previous: str, message: Message[Any]) -> bytes:
