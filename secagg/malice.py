@@ -20,6 +20,7 @@ from secagg.messages import Refusal
 from secagg.outcome import AttackOutcome, Refused, RoundResult, peak_rss_mib
 from secagg.participants import Factory, Participant, factory_of
 from secagg.plain_sum import SeededUpdates, Updates, dice_of, update_of
+from secagg.policy import ClientPolicy
 from secagg.records import Header
 from secagg.setting import RoundConfig, make_identities
 from secagg.weak_client import WeakClient
@@ -60,8 +61,8 @@ KNOBS: Mapping[str, Knob] = {
     "late-change": Knob("view-mismatch", leaks=True),
     "wrong-model": Knob("model-mismatch", leaks=False),
 }
-LOOSENED: Mapping[str, tuple[str, ...]] = {"split-view": ("required_sigma",), "late-change": ("required_sigma",)}
-"""Fields of the policy set to zero for a knob: the threshold of its round would be refused before the lie is told."""
+_PARAMETERS = ("policy-threshold", "policy-degree")
+_LOOSER = (("required_sigma",), ("required_eta",), ("required_sigma", "required_eta"))
 
 
 def drive_knob(
@@ -122,26 +123,41 @@ class Drive:
     ) -> None:
         self._knob, self._lie, self._config = knob, LIES[knob], config
         self._updates, self._seed, self._entropy = updates, seed, entropy
+        self._make = make
         self._identities: dict[str, Identity] = make_identities(config.ids, entropy)
-        policy = config.policy(self._identities)
-        for name in LOOSENED.get(knob, ()):
-            policy = replace(policy, **{name: 0.0})  # type: ignore[arg-type]  # fields that are numbers
-        self._clients: dict[str, Participant] = {
-            one: make(one, self._identities[one], policy, entropy) for one in config.ids
-        }
         self._rows = {one: row for row, one in enumerate(config.ids)}
+        self._clients: dict[str, Participant] = {}
+        self._loosened: tuple[str, ...] = ()
         self._refusals: list[Refused] = []
         self._gone: set[str] = set()
 
     def run(self, beacon: bytes) -> RoundResult:
         """Play the round, and the encore if there is one."""
         header = replace(self._config.header(beacon, self._identities), consistency_check=True)
+        policy, self._loosened = self._policy(header)
+        identities, entropy = self._identities, self._entropy
+        self._clients = {one: self._make(one, identities[one], policy, entropy) for one in self._config.ids}
         rehearsed = self._rehearse(header) if self._lie.rehearsed else None
-        server = MaliciousServer(self._knob, header, self._identities, rehearsed, self._entropy)
+        server = MaliciousServer(self._knob, header, identities, rehearsed, entropy)
         self._play(server)
         if server.encore:
             self._encore(server)
         return self._result(server)
+
+    def _policy(self, header: Header) -> tuple[ClientPolicy, tuple[str, ...]]:
+        """Return the clients' policy, and the fields that were loosened in it.
+
+        A split view wants a threshold that is refused before the lie can be told; so may the numbers of the setting.
+        """
+        policy = self._config.policy(self._identities)
+        server = MaliciousServer(self._knob, header, self._identities)
+        if KNOBS[self._knob].code in _PARAMETERS or _refusal(policy, server) not in _PARAMETERS:
+            return policy, ()
+        for fields in _LOOSER:
+            looser = replace(policy, **dict.fromkeys(fields, 0.0))  # type: ignore[arg-type]  # both are numbers
+            if _refusal(looser, server) not in _PARAMETERS:
+                return looser, fields
+        return policy, ()
 
     def _rehearse(self, header: Header) -> dict[str, dict[str, bytes]]:
         """Play a whole honest round with the same clients; return what was sealed, by recipient and sender."""
@@ -210,9 +226,7 @@ class Drive:
     def _result(self, server: MaliciousServer) -> RoundResult:
         lied_to = server.lied_to - {server.accomplice.client_id}
         refused = bool(lied_to) and lied_to <= self._gone
-        outcome = AttackOutcome(
-            self._knob, refused, tuple(self._refusals), self._leaked(server), LOOSENED.get(self._knob, ())
-        )
+        outcome = AttackOutcome(self._knob, refused, tuple(self._refusals), self._leaked(server), self._loosened)
         header = server.proposal.header
         return RoundResult(
             status="aborted" if self._refusals else "ok",
@@ -241,3 +255,12 @@ class Drive:
         update = update_of(self._updates, self._rows[server.victim])
         truth = np.clip(update.astype(np.float64), -rule.clipping_range, rule.clipping_range)
         return bool((np.abs(found * step - rule.clipping_range - truth) <= step).all())
+
+
+def _refusal(policy: ClientPolicy, server: MaliciousServer) -> str:
+    """Return the code with which the policy refuses what the server proposes, or nothing."""
+    try:
+        policy.review(server.proposal, server.victim)
+    except Refusal as refusal:
+        return refusal.code
+    return ""
