@@ -155,5 +155,5 @@ def _vouching(path: Path, keys: Mapping[str, bytes]) -> Artifact:
 
 @pytest.fixture(scope="session")
 def ward() -> Callable[..., Ward]:
-    """Record rounds of seven clients and declare them; `plant`, `drop`, `client` or a field of `Sourced` changes one."""
+    """Record rounds of seven clients and declare them; `plant`, `client` or a field of `Sourced` changes one."""
     return _ward
