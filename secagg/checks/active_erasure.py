@@ -147,7 +147,7 @@ def _finding(
         name="secrets_left",
         value=found,
         n=searched_for,
-        method="all that is reachable from clients, searched for keys, seeds and shares; control: a client that keeps them",
+        method="all that is reachable from clients, searched for keys, seeds and shares; control: one that keeps them",
         threshold=Threshold(op="<=", limit=0),
         control=control,
     )

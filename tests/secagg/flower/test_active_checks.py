@@ -9,6 +9,7 @@ from reports.model import Finding, Severity, Status, System
 from secagg.checks.active_conformance import client_conformance
 from secagg.checks.active_dropout import dropout
 from secagg.checks.active_erasure import secret_erasure
+from secagg.checks.active_masks import mask_entropy
 from secagg.checks.active_shares import share_integrity
 
 pytestmark = pytest.mark.flower
@@ -50,3 +51,12 @@ def test_flowers_client_keeps_the_secrets_of_a_round(ask: Ask, secure_system: Se
     assert finding.status is Status.FAIL
     assert measured(finding)["secrets_left"].control > 0
     assert "rd_seed" in finding.summary
+
+
+def test_flowers_masks_have_28_bits_and_a_search_shows_what_that_means(ask: Ask, secure_system: SecureSystem) -> None:
+    [finding] = ask(mask_entropy, secure_system(**FLOWER, prg="aes256-ctr", seed_bits=256))
+    assert (finding.status, finding.severity) == (Status.FAIL, Severity.CRITICAL)
+    assert measured(finding)["seed_bits"].value == 28
+    assert measured(finding)["masks_found_by_search"].value == 1
+    assert "2^29 streams" in finding.detail
+    assert any("Declared are 256 bits" in told for told in finding.limitations)
