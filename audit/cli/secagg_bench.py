@@ -28,8 +28,7 @@ def bench(peer: str, points: str, repeats: int, output: Path | None) -> Answer:
     small takes a minute, standard half an hour (Flower's round of 100 clients takes minutes), scale measures ours
     alone, full is standard, scale and a round of 10,000 clients with a million elements each.
     """
-    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))  # read when numpy is imported, which is below
-    os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
+    prepare()
     from secagg.bench import run_benchmark
     from secagg.bench_scale import WrongMean
 
@@ -46,6 +45,12 @@ def bench(peer: str, points: str, repeats: int, output: Path | None) -> Answer:
     if output is not None:
         output.write_text(json.dumps(fields, indent=2, allow_nan=False) + "\n")
     return Answer(text="\n".join(table(measured)), fields=fields)
+
+
+def prepare() -> None:
+    """Ask for one thread and for no telemetry: read by numpy and by Flower when they are first imported."""
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 
 
 def tell(line: str) -> None:
