@@ -6,7 +6,6 @@ beacon does, which needs no round of its own and can be computed again by an aud
 
 import hmac
 from collections.abc import Collection, Mapping, Sequence
-from functools import lru_cache
 
 _TAG = b"fedaudit-secagg-v1|graph|"
 
@@ -26,27 +25,11 @@ def neighbours(ids: Sequence[str], degree: int, beacon: bytes) -> dict[str, tupl
     if degree == len(ids) - 1:
         everybody = sorted(ids)
         return {one: (*everybody[:at], *everybody[at + 1 :]) for at, one in enumerate(everybody)}
-    ring = ring_order(tuple(ids), beacon)
+    ring = ring_order(ids, beacon)
     return {one: _beside(ring, at, degree) for at, one in enumerate(ring)}
 
 
-def neighbours_of(client: str, ids: Sequence[str], degree: int, beacon: bytes) -> tuple[str, ...]:
-    """Return `neighbours(ids, degree, beacon)[client]` without the lists of everybody else.
-
-    Raises:
-        ValueError: as for `neighbours`, or `client` is not in `ids`.
-    """
-    _require_graph(ids, degree)
-    if client not in ids:
-        raise ValueError(f"{client} is not in the cohort")
-    if degree == len(ids) - 1:
-        return tuple(sorted(one for one in ids if one != client))
-    ring = ring_order(tuple(ids), beacon)
-    return _beside(ring, ring.index(client), degree)
-
-
-@lru_cache(maxsize=4)  # a simulation asks once a client for the same ring
-def ring_order(ids: tuple[str, ...], beacon: bytes) -> tuple[str, ...]:
+def ring_order(ids: Sequence[str], beacon: bytes) -> tuple[str, ...]:
     """Return the clients in the order of the ring: by HMAC-SHA256(beacon, tag + id), then by id."""
     return tuple(sorted(ids, key=lambda one: (hmac.digest(beacon, _TAG + one.encode(), "sha256"), one)))
 
