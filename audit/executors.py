@@ -4,6 +4,7 @@ Both yield what `reports.executor.Serial` yields, in another order: a trial carr
 on which worker ran it, nor when.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -53,7 +54,9 @@ class Ray:
         """
         ray = _ray()
         if not ray.is_initialized():
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # Ray's about its own defaults for accelerators
+                ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
         remote, function = ray.remote(_placed), ray.put(fn)
         flying: list[Any] = []
         for position, trial in enumerate(trials):
