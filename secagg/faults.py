@@ -160,7 +160,8 @@ def _key_mismatch(draft: Draft) -> None:
     """Change the advertised mask key of a client that dropped out; where none did, to a key that nobody can have."""
     asked = {owner for record in draft.having("unmask") for owner in record["body"]["mask_key_shares"]}
     advertised = draft.having("advertise")
-    dropped = [record for record in advertised if record["sender"] in asked]
+    alive = draft.included("survivors")
+    dropped = [record for record in advertised if record["sender"] in asked and record["sender"] not in alive]
     key = KeyPair.from_private_bytes(sha256(b"another").digest()).public_key if dropped else bytes(32)
     (dropped or advertised)[0]["body"]["mask_key"] = base64.b64encode(key).decode()
 

@@ -99,3 +99,10 @@ def test_in_a_transcript_that_ends_early_a_fault_is_reported_or_not_planted(vect
                 continue
             if code not in ("commitment-mismatch", "share-digest"):  # they show once the shares are there
                 assert code in {violation.code for violation in verify_sources([planted]).violations}, (kept, code)
+
+
+def test_faults_are_planted_in_a_flawed_transcript_as_well(vector_transcript: Recorded) -> None:
+    """Controls plant in whatever was recorded: a share too many must not draw the planted key where nobody looks."""
+    revealed = with_fault(vector_transcript("b"), "double-reveal")
+    found = verify_sources([with_fault(revealed, "key-mismatch")])
+    assert {"key-mismatch", "double-reveal"} <= {violation.code for violation in found.violations}
