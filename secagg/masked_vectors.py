@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from secagg.chain import protocol_of, read_record
 from secagg.flower.records import FROM, Collect, MaskedArray, Setup, parse_line
 from secagg.flower.records import PROTOCOL as CAPTURE
+from secagg.flower.vectors import RING_TYPES
 from secagg.prg import DTYPES
 from secagg.records import Header, MaskedInput
 from secagg.source import Source
@@ -22,23 +23,20 @@ class MaskedVector:
     client: str
     modulus_bits: int
     parts: tuple[tuple[str, np.dtype[Any]], ...]
-    """Digest and type of each array."""
+    """Digest and type of each array; only those of ring words."""
     source: Source = field(repr=False)
+    foreign: str = ""
+    """NumPy's name of a type that travelled and holds no ring elements, such as `<f4`; empty where none did."""
 
-    @property
-    def is_float(self) -> bool:
-        """Whether what travelled is no ring element at all."""
-        return any(kind.kind == "f" for _, kind in self.parts)
-
-    def read(self, most: int) -> NDArray[Any] | None:
-        """Return the first `most` elements, shape (elements,); None where a vector is withheld or of another length."""
+    def read(self, most: int) -> NDArray[Any]:
+        """Return the first `most` elements, shape (elements,); none where words are withheld or cut."""
         found: list[NDArray[Any]] = []
         for digest, kind in self.parts:
             data = self.source.blob(digest)
             if data is None or data.nbytes % kind.itemsize:
-                return None
+                return np.empty(0, kind)
             found.append(data[: most * kind.itemsize].view(kind))
-        return np.concatenate(found)[:most] if found else None
+        return np.concatenate(found)[:most] if found else np.empty(0, np.uint32)
 
 
 def masked_vectors(source: Source) -> Iterator[MaskedVector]:
@@ -68,5 +66,6 @@ def _captured(source: Source) -> Iterator[MaskedVector]:
             bits = int(body.values["mod_range"] - 1).bit_length()
         elif isinstance(body, Collect) and body.direction == FROM:
             arrays: tuple[MaskedArray, ...] = body.values["masked_params"]
-            parts = tuple((array.blob, np.dtype(array.dtype)) for array in arrays)
-            yield MaskedVector(body.node, bits, parts, source)
+            parts = tuple((one.blob, np.dtype(one.dtype)) for one in arrays if one.dtype in RING_TYPES)
+            foreign = next((one.dtype for one in arrays if one.dtype not in RING_TYPES), "")
+            yield MaskedVector(body.node, bits, parts, source, foreign)

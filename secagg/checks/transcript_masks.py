@@ -72,6 +72,8 @@ class Uniform:
     weak: Mapping[str, float]
     """Kind of weak mask to the largest corrected p-value that a vector so masked got."""
     found: tuple[Found, ...]
+    doubts: tuple[Doubt, ...]
+    """Vectors that cannot be tested."""
 
 
 @check(
@@ -97,22 +99,12 @@ def uniformity(system: System, ctx: Context) -> Iterator[Finding]:
         return
     judged = judge(_QUESTION, records, system, ctx)
     chosen = _chosen(records, judged, ctx)
-    try:
-        uniform = _tested(chosen, ctx)
-    except ValueError as error:  # too few elements for any test
-        doubt = Doubt(chosen[0][0], "too-short", f"holds a vector that shows nothing: {error}")
-        yield told(
-            _QUESTION,
-            replace(judged, doubts=(*judged.doubts, doubt)),
-            ctx,
-            evidence=verification_evidence(records, ctx),
-        )
-        return
+    uniform = _tested(chosen, ctx)
     missed = tuple(f"{kind} on these vectors" for kind, p in uniform.weak.items() if p >= SIGNIFICANT)
     control = Control(len(uniform.weak), len(uniform.weak) - len(missed), missed, len({path for path, _ in chosen}))
     yield told(
         _QUESTION,
-        replace(judged, found=uniform.found, control=control),
+        replace(judged, found=uniform.found, doubts=(*judged.doubts, *uniform.doubts), control=control),
         ctx,
         evidence=verification_evidence(records, ctx),
         measurements=_measurements(uniform),
@@ -134,21 +126,24 @@ def _chosen(records: Recorded, judged: Judged, ctx: Context) -> list[tuple[str, 
 
 
 def _tested(chosen: Sequence[tuple[str, MaskedVector]], ctx: Context) -> Uniform:
-    """Return the tests of all vectors; ValueError where one is too short for them."""
+    """Return the tests of all vectors, and weak masks planted on the first of them."""
     tests: list[tuple[float, float, float]] = []
     tested: list[tuple[str, MaskedVector]] = []
     found: list[Found] = []
+    doubts: list[Doubt] = []
     weak: dict[str, float] = {}
     elements, score, total = 0, 0.0, 3 * len(chosen)
     for number, (path, vector) in enumerate(chosen):
-        words = vector.read(_ELEMENTS[ctx.effort])
-        if vector.is_float:
-            found.append(_found(path, vector, f"{vector.client} sent floats, which no ring can hide"))
+        if vector.foreign:
+            found.append(_found(path, vector, f"{vector.client} sent {vector.foreign}, which no ring can hide"))
             continue
-        if words is None:
-            raise ValueError(f"the words of {vector.client} are not there in whole")
+        words = vector.read(_ELEMENTS[ctx.effort])
+        try:
+            tests.append(_p_values(words, vector.modulus_bits))
+        except ValueError as error:
+            doubts.append(Doubt(path, "too-short", f"holds a vector of {vector.client} that shows nothing: {error}"))
+            continue
         tested.append((path, vector))
-        tests.append(_p_values(words, vector.modulus_bits))
         elements += words.size
         score = max(score, scalar_mask_score(words, vector.modulus_bits))
         if number < _CONTROLS:
@@ -162,7 +157,7 @@ def _tested(chosen: Sequence[tuple[str, MaskedVector]], ctx: Context) -> Uniform
         detail = f"{_TESTS[place % 3]} of the vector has p = {corrected[place]:.1e}, corrected for {total} tests"
         found.append(_found(path, vector, detail))
     smallest = float(corrected.min(initial=1.0))
-    return Uniform(len(tested), elements, smallest, score, weak, tuple(found))
+    return Uniform(len(tested), elements, smallest, score, weak, tuple(found), tuple(doubts))
 
 
 def _p_values(words: Words, modulus_bits: int) -> tuple[float, float, float]:

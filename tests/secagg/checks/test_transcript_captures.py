@@ -12,7 +12,10 @@ from reports.check import checks_in, missing
 from reports.digests import artifact_sha256
 from reports.model import Artifact, Basis, Federation, SecureAggregation, Severity, Status, System
 from secagg.checks.transcript_metadata import metadata
+from secagg.checks.transcript_rounds import section_of
+from secagg.draft import Draft
 from secagg.flower.capture_faults import with_capture_fault
+from secagg.masked_vectors import masked_vectors
 from secagg.transcript import read_transcript
 
 Ward = Callable[..., Any]
@@ -97,6 +100,22 @@ def test_what_flower_leaves_no_trace_of_is_inconclusive(captured: Any, name: str
     finding = asked(captured(), name)
     assert (finding.status, finding.reason) == (Status.INCONCLUSIVE, reason)
     assert finding.remedy is not None
+
+
+def test_floats_are_no_ring_elements(captured: Any, tmp_path: Path) -> None:
+    found = captured()
+    draft = Draft.of(read_transcript(tmp_path / "round-0002"))
+    bodies = [one["body"] for one in draft.having("flwr.collect_masked_vectors")]
+    [first, *_] = [body for body in bodies if body["direction"] == "from"]
+    first["masked_params"][-1]["dtype"] = "<f4"
+    lines = b"".join(line + b"\n" for line in draft.edited().lines())
+    (tmp_path / "round-0002" / "transcript.jsonl").write_bytes(lines)
+    floats = [one for one in masked_vectors(read_transcript(tmp_path / "round-0002")) if one.foreign]
+    assert [(one.client, one.modulus_bits, one.foreign) for one in floats] == [(first["node"], 32, "<f4")]
+    again = tuple(one.model_copy(update={"sha256": "1" * 64}) for one in section_of(found.system).transcripts)
+    finding = asked(found.declaring(transcripts=again[1:]), "secagg.mask-uniformity")
+    assert finding.status is Status.FAIL
+    assert "sent <f4, which no ring can hide" in finding.summary
 
 
 @pytest.mark.parametrize("name", ["secagg.consistency", "secagg.key-authenticity", "secagg.graph"])
