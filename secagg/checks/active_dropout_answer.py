@@ -50,7 +50,12 @@ class Borne:
     @property
     def wrong(self) -> Sequence[Survival]:
         """Rounds that ended with another sum than the survivors'."""
-        return [one for one in self.survivals if one.wrong and one.kind != FORGETFUL]
+        return [one for one in self.honest if one.wrong]
+
+    @property
+    def honest(self) -> Sequence[Survival]:
+        """All rounds but those in which a client was made to spoil the sum."""
+        return [one for one in self.survivals if one.kind != FORGETFUL]
 
     @property
     def lost(self) -> Sequence[Survival]:
@@ -63,7 +68,7 @@ class Borne:
         return not self.wrong and not any(one.aborted for one in self.of(TOLERATED))
 
     @property
-    def refuted(self) -> bool:
+    def controlled(self) -> bool:
         """Whether the control holds: what must go wrong does, and is seen."""
         if not self.survivals:
             return self.at_highest is not None and not self.at_highest.sufficient(sigma=0)
@@ -111,7 +116,7 @@ def answered(borne: Borne, copied: tuple[str, ...], system: System, ctx: Context
 
 
 def _decided(borne: Borne) -> _Decision:
-    rounds, bits = len(borne.survivals), in_words(borne.assessment.eta_bits)
+    rounds, bits = len(borne.honest), in_words(borne.assessment.eta_bits)
     declared = f"the declared {borne.assessment.dropped} of {borne.declared.clients} drop-outs"
     if borne.wrong:
         first = borne.wrong[0]
@@ -132,9 +137,9 @@ def _decided(borne: Borne) -> _Decision:
     if borne.claim is not None and borne.claim > borne.tolerance:
         summary = f"A drop-out tolerance of {borne.claim:g} is claimed; {borne.tolerance:g} is borne."
         text = f"Claim {borne.tolerance:g} or less, or choose a lower threshold."
-        remedy = Remedy(parameter=CLAIM, direction="lower", value=f"{borne.tolerance:g}", text=text)
+        remedy = Remedy(parameter=CLAIM, direction="lower", value=str(borne.tolerance), text=text)
         return _Decision(Status.FAIL, summary, remedy=remedy)
-    if not borne.refuted:
+    if not borne.controlled:
         summary = "What must fail did not fail or was not seen, so nothing is shown."
         if not borne.survivals:
             summary = (
@@ -187,11 +192,10 @@ def _measurements(borne: Borne) -> Iterator[Measurement]:
         )
     if not borne.survivals:
         return
-    honest = [one for one in borne.survivals if one.kind != FORGETFUL]
     forgetful = borne.of(FORGETFUL)
     yield proportion(
         "wrong_sums",
-        [one.wrong for one in honest],
+        [one.wrong for one in borne.honest],
         at_most=0.0,
         control=sum(one.wrong for one in forgetful) / len(forgetful) if forgetful else None,
     )

@@ -3,10 +3,8 @@
 from collections.abc import Iterable, Iterator
 
 from secagg.flower.rehearsal import FlowerRound
-from secagg.flower.robustness import ABORTED, EXACT, WORKFLOW, drop_out, plant_wrong_share
+from secagg.flower.robustness import ABORTED, EXACT, drop_out, plant_wrong_share
 from secagg.survival import FORGETFUL, SPREAD, Survival, Trial
-
-__all__ = ["WORKFLOW", "survive_flower"]
 
 STAGES = {"advertise": "setup", "shares": "share_keys", "masked-input": "collect_masked_vectors", "unmask": "unmask"}
 """Our phases to the stages of Flower; it has no consistency check."""
