@@ -77,8 +77,9 @@ def _raced(point: Point, repeats: int, progress: Progress, *, peer: bool) -> Row
     seen: dict[str, list[Measured]] = {name: [] for name in sides}
     for turn in range(repeats):
         for name in sorted(sides, reverse=bool(turn % 2)):
-            progress(f"{point.name}: {name}, {turn + 1} of {repeats}")
             measured = sides[name](config, updates, point.dropped)
+            figures = f"client {measured.client_ms:.2f} ms, server {measured.server_s:.4f} s"
+            progress(f"{point.name}: {name}, {turn + 1} of {repeats}: {figures}")
             if measured.max_abs_error is None or not measured.max_abs_error <= LARGEST_ERROR:
                 raise WrongMean(f"{point.name}: {name} is {measured.max_abs_error} from the plaintext mean")
             seen[name].append(measured)
