@@ -62,7 +62,7 @@ def judge(question: Question, records: Recorded, system: System, ctx: Context) -
     """Return what the transcripts say; the control runs only where nothing else stands against a pass."""
     codes = owned_codes(ctx.check.id, system)
     rounds = records.verification.transcripts
-    found = tuple(_found(question, records, codes))
+    found = tuple(sorted(_found(question, records, codes), key=lambda one: -_severity(one, ctx).rank))  # gravest first
     doubts = tuple(doubt for one in rounds for doubt in _doubts(question, one, codes))
     control = NO_CONTROL
     if not found and not doubts and len(rounds) >= question.least:
@@ -110,7 +110,7 @@ def unreadable(error: Exception, ctx: Context) -> Finding:
         "A declared file could not be read as what it is declared to be.",
         severity=Severity.MEDIUM,
         basis=Basis.RECORDED,
-        detail=problem,
+        detail=fit(problem, 1000),
         remedy=Remedy(parameter=TRANSCRIPTS, direction="set", text="Declare the folders of recorded rounds."),
         reason=f"invalid:{TRANSCRIPTS}",
     )
@@ -132,6 +132,10 @@ def _found(question: Question, records: Recorded, codes: frozenset[str]) -> Iter
         yield from question.lacks(one)
     together = records.verification.cross_round if len(readable) == len(rounds) else across(readable)
     yield from (Found("", violation) for violation in together.violations if violation.code in codes)
+
+
+def _severity(one: Found, ctx: Context) -> Severity:
+    return severity_of(frozenset((one.violation.code,)), ctx.check.severity)
 
 
 def _changed(one: VerifiedRound) -> bool:

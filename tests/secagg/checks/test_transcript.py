@@ -89,6 +89,14 @@ def test_a_planted_fault_fails_the_check_that_answers_for_it_with_place_and_mend
     assert code in ("chain-broken", "aggregate-mismatch") or "c0000" in first  # whose message it was
 
 
+def test_the_gravest_of_several_is_told_first(ward: Ward, tmp_path: Path) -> None:
+    finding = ward(tmp_path, {"plant": "double-reveal"}).asked(CHECKS["secagg.double-reveal"])
+    assert "of the seed of c00002 were disclosed" in finding.summary  # a share that nobody asked for comes along
+    assert finding.severity is Severity.CRITICAL
+    assert finding.remedy is not None
+    assert "one kind of share" in finding.remedy.text
+
+
 def rewritten(folder: Path, code: str) -> None:
     """Plant a fault of `secagg.faults` into the files of the last round."""
     path = max(folder.glob("round-*"))
