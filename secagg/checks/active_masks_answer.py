@@ -9,6 +9,7 @@ from reports.model import (
     Basis,
     Confidentiality,
     Finding,
+    Interval,
     Measurement,
     Remedy,
     SecureAggregation,
@@ -152,6 +153,7 @@ def _measurements(masks: Masks, searches: Searches | None) -> Iterator[Measureme
             name="seed_bits",
             value=masks.seed_bits,
             unit="bit",
+            interval=None if masks.samples is None else _rank_interval(masks.seed_bits),
             n=masks.samples,
             method="as declared" if masks.samples is None else measured,
             threshold=Threshold(op=">=", limit=LEAST_BITS),
@@ -175,6 +177,15 @@ def _measurements(masks: Masks, searches: Searches | None) -> Iterator[Measureme
             threshold=Threshold(op="<=", limit=0),
             control=float(searches.weak.recovered),
         )
+
+
+def _rank_interval(bits: float) -> Interval:
+    """Return the interval of a rank over eight times as many samples as a seed has bits.
+
+    The rank is never above the dimension of the space that seeds come from, and below it with a chance of less than
+    2^(dimension + 1 - samples): both ends are the rank itself, far beyond the confidence that is stated.
+    """
+    return Interval(low=bits, high=bits, confidence=0.95)
 
 
 def _evidence(masks: Masks, searches: Searches | None, ctx: Context) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from reports.check import Context, check
 from reports.errors import FileError
 from reports.model import Effort, Finding, Measurement, Remedy, Severity, Strength, System, Threshold
-from reports.statistics import holm
+from reports.statistics import holm, proportion
 from secagg.checks.active import CONFIDENTIALITY, TESTED
 from secagg.checks.transcript_answer import Judged, judge, told, unreadable, verification_evidence
 from secagg.checks.transcript_codes import TRANSCRIPTS
@@ -184,6 +184,12 @@ def _found(path: str, vector: MaskedVector, detail: str) -> Found:
 
 
 def _measurements(uniform: Uniform) -> Iterator[Measurement]:
+    if uniform.vectors:
+        told_apart = min(uniform.vectors, len({(one.path, one.violation.client) for one in uniform.found}))
+        outcomes = [place < told_apart for place in range(uniform.vectors)]
+        caught = [p < SIGNIFICANT for p in uniform.weak.values()]
+        control = sum(caught) / len(caught) if caught else None
+        yield proportion("not_uniform", outcomes, at_most=0.0, control=control)
     yield Measurement(
         name="smallest_p_value",
         value=uniform.smallest,
