@@ -127,7 +127,7 @@ def _decided(borne: Borne) -> _Decision:
         summary = (
             f"{len(borne.lost)} of {len(borne.of(WITHIN))} rounds within the declared rate were lost: {_where(first)}."
         )
-        poor = not borne.assessment.sufficient(sigma=0)
+        poor = not borne.assessment.sufficient(sigma=0) or (first.reason or "").startswith("policy-")
         return _Decision(
             Status.FAIL, summary, remedy=sufficient_parameters(borne.declared) if poor else _replace_code(borne)
         )

@@ -9,7 +9,6 @@ from reports.canonical import canonical_json
 from reports.check import Context, check
 from reports.model import Confidentiality, Finding, Measurement, Remedy, Severity, Status, Strength, System, Threshold
 from secagg.checks.active import (
-    BUDGETS,
     CODE_AT_HAND,
     INTEGRITY,
     OWN_CODE,
@@ -21,12 +20,12 @@ from secagg.checks.active import (
     flower_limits,
     not_at_hand,
 )
-from secagg.checks.rehearsed import rehearsed_round
+from secagg.checks.rehearsed import USUAL_CLIENTS, rehearsed_round
 from secagg.declaration import SECTION
 from secagg.setting import RoundConfig
 from secagg.wrong_shares import PLANTS, SEED_SHARE, Planted, plant_share
 
-MANY_CLIENTS, LENGTH = 20, 1_000
+MANY_CLIENTS, FEWEST_CLIENTS, LENGTH = 20, 4, 1_000
 
 
 @dataclass(frozen=True)
@@ -62,16 +61,19 @@ def share_integrity(system: System, ctx: Context) -> Iterator[Finding]:
     if (skipped := not_at_hand(system, ctx)) is not None:
         yield skipped
         return
-    rehearsed = rehearsed_round(system, MANY_CLIENTS, min(LENGTH, BUDGETS[ctx.effort].length))
     if code_of(system) is Code.FLOWER:
-        yield _on_flower(rehearsed.config, system, ctx)
+        yield _on_flower(system, ctx)
         return
-    trials = [Trial(plant, rehearsed.config, careless) for plant in PLANTS for careless in (False, True)]
-    outcomes = list(ctx.map(planted, trials, purpose="plants"))
-    yield _finding(outcomes, (*rehearsed.limitations, OWN_CODE), ctx)
+    rehearsed = rehearsed_round(system, MANY_CLIENTS, LENGTH)
+    config, limitations = rehearsed.config, (*rehearsed.limitations, OWN_CODE)
+    if config.clients < FEWEST_CLIENTS or (config.degree or 0) <= (config.threshold or 0):
+        config = RoundConfig(USUAL_CLIENTS, LENGTH, server_trust=config.server_trust).chosen()
+        limitations = (*limitations, f"So few can lose nobody: {USUAL_CLIENTS} clients of the guarded choice were run.")
+    trials = [Trial(plant, config, careless) for plant in PLANTS for careless in (False, True)]
+    yield _finding(list(ctx.map(planted, trials, purpose="plants")), limitations, ctx)
 
 
-def _on_flower(config: RoundConfig, system: System, ctx: Context) -> Finding:
+def _on_flower(system: System, ctx: Context) -> Finding:
     """Ask Flower's workflow; the control is ours, with a server that compares shares with nothing."""
     from secagg.flower.robustness import EXACT, WRONG, plant_wrong_share
 
@@ -88,7 +90,7 @@ def _on_flower(config: RoundConfig, system: System, ctx: Context) -> Finding:
         exact=exact,
         named="an error" if found.named else None,
     )
-    control = plant_share(SEED_SHARE, config, ctx.rng("control"), careless=True)
+    control = plant_share(SEED_SHARE, RoundConfig(USUAL_CLIENTS, LENGTH).chosen(), ctx.rng("control"), careless=True)
     return _finding([asked, control], limitations, ctx)
 
 
@@ -96,7 +98,8 @@ def _finding(outcomes: Sequence[Planted], limitations: Sequence[str], ctx: Conte
     asked = [one for one in outcomes if not one.careless]
     controls = {one.plant: one for one in outcomes if one.careless}
     status, reason, remedy = Status.PASS, "", None
-    missed = [one for one in asked if not one.noticed]
+    # where even a careless server gives no wrong sum, the share never came to be used: that shows nothing
+    missed = [one for one in asked if not one.noticed and (one.spoilt or controls[one.plant].spoilt)]
     if missed:
         status, remedy = Status.FAIL, _remedy()
         names = ", ".join(one.plant for one in missed)
@@ -106,7 +109,7 @@ def _finding(outcomes: Sequence[Planted], limitations: Sequence[str], ctx: Conte
         )
     elif not all(plant.spoilt for plant in controls.values()):
         status, reason = Status.INCONCLUSIVE, "control-failed"
-        summary = "A server that compares shares with nothing gave the right sum as well, so nothing is shown."
+        summary = "Not even a server that compares shares with nothing gave a wrong sum, so nothing is shown."
     else:
         summary = f"All {len(asked)} planted wrong shares were noticed and their senders named."
     document = {

@@ -143,3 +143,13 @@ def test_one_more_drop_out_than_is_bearable_is_not_borne(clients: int, degree: i
         for dropped in range(clients)
     ]
     assert borne == [dropped <= most for dropped in range(clients)]
+
+
+def test_a_threshold_that_no_client_joins_loses_every_round_and_is_to_be_raised(
+    ask: Ask, secure_system: SecureSystem
+) -> None:
+    [finding] = ask(dropout, secure_system(**{**OWN, "threshold": 1}))
+    assert finding.status is Status.FAIL
+    assert "policy-threshold" in finding.summary
+    assert finding.remedy is not None
+    assert finding.remedy.direction == "raise"

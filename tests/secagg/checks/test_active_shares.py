@@ -63,3 +63,12 @@ def test_a_careless_server_fails_and_without_one_nothing_is_shown(
 def test_of_a_strangers_protocol_nothing_can_be_asked(ask: Ask, secure_system: SecureSystem) -> None:
     [finding] = ask(share_integrity, secure_system(protocol="somebody's"))
     assert (finding.status, finding.reason) == (Status.SKIPPED, "not-applicable:federation.secure_aggregation.protocol")
+
+
+@pytest.mark.parametrize("changes", [{"clients": 3, "degree": 2, "threshold": 2}, {"threshold": 7}])
+def test_a_round_that_can_lose_nobody_is_not_blamed_for_a_share_that_was_never_used(
+    changes: dict[str, int], ask: Ask, secure_system: SecureSystem
+) -> None:
+    [finding] = ask(share_integrity, secure_system(**{**OWN, **changes}))
+    assert finding.status is Status.PASS
+    assert any("guarded choice" in told for told in finding.limitations)
