@@ -14,10 +14,9 @@ OWN_PROTOCOL = "fedaudit-secagg"
 FLOWER_PROTOCOLS = ("flower-secaggplus", "flower-secagg")
 FRAMEWORK = "federation.framework"
 _OWN = f"{SECTION}.protocol={OWN_PROTOCOL}"
-CODE_AT_HAND = (
-    "|".join((_OWN, *(f"{SECTION}.protocol={name}" for name in FLOWER_PROTOCOLS), f"{FRAMEWORK}=flower")),
-    f"{_OWN}|extra:flower",
-)
+FLOWER = "|".join((*(f"{SECTION}.protocol={name}" for name in FLOWER_PROTOCOLS), f"{FRAMEWORK}=flower"))
+"""Need of a check that tries Flower's code out."""
+CODE_AT_HAND = (f"{_OWN}|{FLOWER}", f"{_OWN}|extra:flower")
 """Needs of a check that runs the protocol's code: our own, or Flower's where flwr is installed."""
 CONFIDENTIALITY = "EU-AIA:15(5)#confidentiality"
 ROBUSTNESS = "EU-AIA:15(4)"

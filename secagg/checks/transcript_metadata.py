@@ -8,7 +8,16 @@ from pathlib import Path
 from reports.canonical import canonical_json
 from reports.check import Context, check
 from reports.model import Basis, Confidentiality, Finding, Remedy, Severity, Status, Strength, System
-from secagg.checks.active import CONFIDENTIALITY, TESTED, Code, code_of, flower_limits, has_flower, software
+from secagg.checks.active import (
+    CONFIDENTIALITY,
+    FLOWER,
+    TESTED,
+    Code,
+    code_of,
+    flower_limits,
+    has_flower,
+    software,
+)
 from secagg.checks.transcript_answer import Judged, ask_transcripts, judge, told
 from secagg.checks.transcript_codes import TRANSCRIPTS
 from secagg.checks.transcript_question import Question
@@ -30,7 +39,7 @@ _MEASURED = Question(sound="In a round of the installed Flower nothing about one
 @check(
     "secagg.metadata",
     "Nothing about one client travels in the clear",
-    needs=(f"{TRANSCRIPTS}|extra:flower",),
+    needs=(f"{TRANSCRIPTS}|{FLOWER}", f"{TRANSCRIPTS}|extra:flower"),
     controls=(CONFIDENTIALITY, "GDPR:25(1)", "GDPR:5(1)(c)", *TESTED),
     kinds=("secagg",),
     strength=Strength.EXACT,

@@ -11,6 +11,7 @@ import secagg.checks
 from reports.check import checks_in, missing
 from reports.digests import artifact_sha256
 from reports.model import Artifact, Basis, Federation, SecureAggregation, Severity, Status, System
+from secagg.checks.active import FLOWER
 from secagg.checks.transcript_metadata import metadata
 from secagg.checks.transcript_rounds import section_of
 from secagg.draft import Draft
@@ -147,5 +148,7 @@ def test_without_transcripts_and_without_flower_nothing_is_asked(ward: Ward, tmp
     other = system(framework="own", secure_aggregation=SecureAggregation(protocol="fedaudit-secagg"))
     [finding] = found(ward, tmp_path, other)
     assert (finding.status, finding.reason) == (Status.SKIPPED, f"missing:{KIND}")
-    assert missing(metadata, other) == (f"{KIND}|extra:flower",)
-    assert missing(metadata, other, ("extra:flower",)) == ()
+    assert missing(metadata, other, ("extra:flower",)) == (f"{KIND}|{FLOWER}",)
+    flower = system(framework="flower")
+    assert missing(metadata, flower) == (f"{KIND}|extra:flower",)
+    assert missing(metadata, flower, ("extra:flower",)) == ()
