@@ -61,7 +61,8 @@ class Disclosures:
         for owner, kind in sorted(self._revealed):
             if kind == MASK_KEY and (owner, SEED) in self._revealed:
                 counts = (self._revealed[owner, MASK_KEY], self._revealed[owner, SEED])
-                detail = f"{counts[0]} shares of the mask key and {counts[1]} of the seed of {owner} were disclosed"
+                each = f"{counts[0]} of the mask key, {counts[1]} of the seed"
+                detail = f"shares of both secrets of {owner} were disclosed: {each}"
                 opened = "; its vector can be read" if min(counts) >= threshold else ""
                 self._ledger.add("double-reveal", Unmask.TYPE, owner, detail + opened)
 

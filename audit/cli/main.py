@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import click
 
 from audit.cli.answer import Answer, Invocation
+from audit.cli.quiet import send_nothing
 from reports.errors import FedauditError
 from reports.version import VERSION
 
@@ -62,6 +63,7 @@ def cli() -> None:
     Exit codes: 0 done, and passed where something is judged; 1 a verdict is negative; 2 usage or configuration;
     3 could not be completed, or required evidence is inconclusive; 4 not authentic.
     """
+    send_nothing()
 
 
 def _usage(error: click.ClickException) -> Answer:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from audit.cli.answer import Answer, command
+from audit.cli.quiet import send_nothing
 
 if TYPE_CHECKING:
     from secagg.bench import Benchmark
@@ -48,9 +49,9 @@ def bench(peer: str, points: str, repeats: int, output: Path | None) -> Answer:
 
 
 def prepare() -> None:
-    """Ask for one thread and for no telemetry: read by numpy and by Flower when they are first imported."""
+    """Ask for one thread and for silence: read by numpy and by Flower when they are first imported."""
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
-    os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
+    send_nothing()
 
 
 def tell(line: str) -> None:

@@ -159,7 +159,7 @@ def _decided(question: Question, judged: Judged) -> tuple[Status, str, str]:
     """Return status, reason and summary."""
     rounds = f"{len(judged.rounds)} transcript{'' if len(judged.rounds) == 1 else 's'}"
     if judged.found:
-        first = str(judged.found[0])
+        first = judged.found[0].as_sentence()
         more = f" ({len(judged.found) - 1} more)" if len(judged.found) > 1 else ""
         return Status.FAIL, "", f"{fit(first, 250)}{more}."
     if judged.doubts:

@@ -32,6 +32,12 @@ class Found:
         where = (self.path or "across transcripts", self.violation.phase, self.violation.client)
         return f"{': '.join(word for word in where if word)}: {fit(self.violation.detail, 500)}"
 
+    def as_sentence(self) -> str:
+        """Return it as the headline of a finding, with the client where the detail does not name it."""
+        detail, client = self.violation.detail, self.violation.client
+        named = f" {client}," if client and client not in detail else ""
+        return f"In {self.path or 'several transcripts'},{named} {detail}"
+
 
 @dataclass(frozen=True)
 class Doubt:

@@ -21,7 +21,8 @@ def judge_unmasking(captured: CapturedRound, ledger: Ledger) -> bool:
     for owner in sorted({owner for owner, kind in given if kind == MASK_KEY} & {o for o, k in given if k == SEED}):
         counts = len(given[owner, MASK_KEY]), len(given[owner, SEED])
         opened = "; its vector can be read" if threshold and min(counts) >= threshold else ""
-        detail = f"{counts[0]} shares of the mask key and {counts[1]} of the seed of {owner} were disclosed{opened}"
+        each = f"{counts[0]} of the mask key, {counts[1]} of the seed{opened}"
+        detail = f"shares of both secrets of {owner} were disclosed: {each}"
         ledger.add("double-reveal", "flwr.unmask", owner, detail)
     masked = captured.who(COLLECT)
     dropped = captured.who(SHARE_KEYS) - masked

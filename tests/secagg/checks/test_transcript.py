@@ -91,7 +91,7 @@ def test_a_planted_fault_fails_the_check_that_answers_for_it_with_place_and_mend
 
 def test_the_gravest_of_several_is_told_first(ward: Ward, tmp_path: Path) -> None:
     finding = ward(tmp_path, {"plant": "double-reveal"}).asked(CHECKS["secagg.double-reveal"])
-    assert "of the seed of c00002 were disclosed" in finding.summary  # a share that nobody asked for comes along
+    assert "secrets of c00002 were disclosed" in finding.summary  # a share that nobody asked for comes along
     assert finding.severity is Severity.CRITICAL
     assert finding.remedy is not None
     assert "one kind of share" in finding.remedy.text
@@ -205,7 +205,7 @@ def copy_over(source: Path, target: Path) -> None:
 def test_a_round_run_otherwise_than_declared_fails(curious: Any, key: str, declared: Any, recorded: str) -> None:
     finding = curious.declaring(**{key: declared}).asked(CHECKS["secagg.transcript"])
     assert (finding.status, finding.severity) == (Status.FAIL, Severity.MEDIUM)
-    assert finding.summary.startswith(f"round-0001: header: {key} is declared ")
+    assert finding.summary.startswith(f"In round-0001, {key} is declared ")
     assert finding.remedy is not None
     assert (finding.remedy.parameter, finding.remedy.value) == (f"federation.secure_aggregation.{key}", recorded)
 
