@@ -63,7 +63,7 @@ def run_benchmark(points: str, *, peer: bool, repeats: int, progress: Progress) 
 
         named = {"name": "flower", "version": version()}
     progress("mask stream")
-    stream = stream_rates(max(5, repeats), peer=peer)
+    stream = stream_rates(max(15, repeats), peer=peer)
     rows = [_raced(point, repeats, progress, peer=peer) for point in RACED[points]]
     scaled = [Row(point, point.config(), scaled_round(point, progress)) for point in SCALED[points]]
     targets = [*stream_targets(stream), *(target for row in rows for target in row.targets()), *scale_targets(scaled)]
