@@ -57,6 +57,10 @@ class Options:
     """The table `[digests]` of the system file: relative path to SHA-256."""
     policy_sha256: str | None = None
     """Digest of the policy that was fixed before the run."""
+    engine: str = "auto"
+    """Which engine matches gradients: "auto" (each attack chooses), "factored", "vmap" or "sequential"."""
+    device: str = "auto"
+    """Where attacks compute: "cpu", "cuda", or "auto" for a GPU where there is one."""
 
 
 @dataclass(frozen=True)
