@@ -4,6 +4,7 @@ Both yield what `reports.executor.Serial` yields, in another order: a trial carr
 on which worker ran it, nor when.
 """
 
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -85,6 +86,8 @@ def named_executor(name: str) -> Executor:
 
 def _placed(fn: Callable[[Trial], Result], position: int, trial: Trial) -> tuple[int, Result]:
     """Run a trial in the worker, and keep its position beside the result."""
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(1)  # as in the run itself: sums in one order, so that every executor gives one result
     return position, fn(trial)
 
 

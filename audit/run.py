@@ -18,12 +18,13 @@ from audit.manifest import LoadedSystem, load_system
 from audit.plan import Planned, capabilities, plan
 from reports.bundle import BundleWriter
 from reports.check import Check, Context, Options, discover, unique
+from reports.context import EvidenceStore
 from reports.dsse import sign
 from reports.errors import FedauditError, SystemFileError
 from reports.evidence import evidence_root
 from reports.executor import Executor, Serial
 from reports.keys import PrivateKey
-from reports.model import Auditor, Effort, Finding, Provenance, Report, Severity, Status
+from reports.model import Auditor, Effort, Finding, Provenance, Report, Severity, Status, System
 from reports.seed import derived_seed
 from reports.statement import Statement, declared_subjects, make_statement
 from reports.version import VERSION
@@ -55,8 +56,8 @@ class Request:
 
     system_file: Path
     """The system under review."""
-    bundle: Path
-    """The folder to write; must not exist."""
+    bundle: Path | None
+    """The folder to write; must not exist. None where findings are asked for and no bundle."""
     now: datetime
     """The clock of the whole run."""
     effort: Effort = Effort.STANDARD
@@ -77,6 +78,8 @@ class Request:
     """Who answers for the test."""
     options: Options = field(default_factory=Options)
     """What the checks may know of the command line."""
+    files_must_fit: bool = False
+    """Whether a file that a check cannot use ends the run, instead of being that check's finding."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,18 @@ class Audited:
     """The report, and the bytes that were signed."""
     keyid: str | None
     """Of the key that signed, if one did."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a system answered, where no bundle was asked for."""
+
+    system: System
+    """The system."""
+    seed: int
+    """Root seed."""
+    findings: tuple[Finding, ...]
+    """One or more of every check, those that were left out among them, sorted by check and key."""
 
 
 def run_audit(
@@ -110,13 +125,12 @@ def run_audit(
 
     Raises:
         SystemFileError, CheckError, BundleError: nothing was written.
+        ValueError: `request.bundle` is None.
     """
+    if request.bundle is None:
+        raise ValueError("a request without a bundle is one for `ask_system`")
     progress = progress or Progress()
-    loaded = load_system(request.system_file)
-    checks = unique((*discover(), *request.extra_checks))
-    can = capabilities(policy=request.policy_sha256 is not None)
-    planned = plan(loaded.system, checks, only=request.only, skip=request.skip, capabilities=can)
-    _require_trust(loaded, planned, trusted=request.options.trust_code)
+    loaded, planned = _prepared(request)
     progress.planned(planned)
     with BundleWriter(request.bundle) as writer, _one_thread():
         findings = _findings(request, loaded, planned, writer, executor or Serial(), progress)
@@ -127,6 +141,43 @@ def run_audit(
         renderings = render(statement, keyids, writer.content) if render else {}
         writer.finish(statement.body, signatures, renderings)
     return Audited(request.bundle, statement, key.keyid if key else None)
+
+
+def ask_system(
+    request: Request,
+    store: EvidenceStore,
+    *,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> Answered:
+    """Ask one system what a run would ask it, and write no bundle.
+
+    Args:
+        request: as for `run_audit`; `bundle` is not read.
+        store: takes the evidence.
+        executor: as for `run_audit`.
+        progress: as for `run_audit`.
+
+    Raises:
+        SystemFileError, CheckError: nothing was asked.
+        FedauditError: a file cannot be used, and `request.files_must_fit`.
+    """
+    progress = progress or Progress()
+    loaded, planned = _prepared(request)
+    progress.planned(planned)
+    with _one_thread():
+        findings = _findings(request, loaded, planned, store, executor or Serial(), progress)
+    return Answered(loaded.system, root_seed(request, loaded.system.source.sha256), findings)
+
+
+def _prepared(request: Request) -> tuple[LoadedSystem, tuple[Planned, ...]]:
+    """Return the system and what becomes of each check."""
+    loaded = load_system(request.system_file)
+    checks = unique((*discover(), *request.extra_checks))
+    can = capabilities(policy=request.policy_sha256 is not None)
+    planned = plan(loaded.system, checks, only=request.only, skip=request.skip, capabilities=can)
+    _require_trust(loaded, planned, trusted=request.options.trust_code)
+    return loaded, planned
 
 
 def _require_trust(loaded: LoadedSystem, planned: Sequence[Planned], *, trusted: bool) -> None:
@@ -156,7 +207,7 @@ def _findings(
     request: Request,
     loaded: LoadedSystem,
     planned: Sequence[Planned],
-    writer: BundleWriter,
+    store: EvidenceStore,
     executor: Executor,
     progress: Progress,
 ) -> tuple[Finding, ...]:
@@ -171,27 +222,33 @@ def _findings(
             effort=request.effort,
             folder=loaded.folder,
             now=request.now,
-            store=writer,
+            store=store,
             options=options,
             executor=executor,
             findings=tuple(measured) if one.check.reads_findings else (),
             report_progress=progress.trials,
         )
         progress.asking(one.check)
-        found = ask(one, context)
+        found = ask(one, context, files_must_fit=request.files_must_fit)
         progress.answered(one.check, found)
         (last if one.check.reads_findings else measured).extend(found)
     return tuple(sorted((*measured, *last), key=lambda finding: (finding.check, finding.key)))
 
 
-def ask(planned: Planned, context: Context) -> tuple[Finding, ...]:
-    """Return what one check answers, at least one finding; an exception in it is a finding with status `error`."""
+def ask(planned: Planned, context: Context, *, files_must_fit: bool = False) -> tuple[Finding, ...]:
+    """Return what one check answers, at least one finding; an exception in it is a finding with status `error`.
+
+    Raises:
+        FedauditError: a file cannot be used, and `files_must_fit`.
+    """
     if not planned.runs:
         return (context.finding(Status.SKIPPED, planned.because, severity=Severity.INFO, reason=planned.reason),)
     try:
         found = tuple(planned.check.ask(context.system, context))
         _accept(planned.check, found)
     except Exception as error:  # the run goes on, and the report says what broke
+        if files_must_fit and isinstance(error, FedauditError) and error.exit_code == FedauditError.exit_code:
+            raise
         log.debug("%s stopped with %s", planned.check.id, type(error).__name__, exc_info=error)
         return (_broken(context, error),)
     return found

@@ -28,6 +28,7 @@ COMMANDS = {
     "gate": ("audit.cli.gate:gate", "Judge a bundle by a policy; the only command that decides."),
     "render": ("audit.cli.render:render", "Write the report for other readers: html, md, json."),
     "show": ("audit.cli.show:show", "Show a report or one finding in the terminal."),
+    "attack": ("audit.cli.attack:attack", "The privacy attacks alone: list them, or run them on one system."),
     "secagg": ("audit.cli.secagg:secagg", "Secure aggregation alone: parameters, and what they buy."),
 }
 
@@ -111,7 +112,7 @@ def run(arguments: Sequence[str]) -> int:
         invocation.color = False
     answer = _answer(arguments, invocation)
     words = [a for a in arguments if not a.startswith("-")]
-    command = " ".join(words[:2]) if words[:1] == ["secagg"] else " ".join(words[:1])
+    command = " ".join(words[:2]) if words[:1] in (["attack"], ["secagg"]) else " ".join(words[:1])
     if invocation.json:
         click.echo(answer.document(command, VERSION))
     elif answer.data is not None:

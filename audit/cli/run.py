@@ -10,6 +10,7 @@ import click
 
 from audit.cli.answer import Answer, Invocation, command
 from audit.cli.clock import MOMENT, the_time
+from audit.cli.computing_options import computing_options, named_device
 from audit.cli.passphrase import passphrase_from, private_key
 from reports.model import Auditor, Effort, Status
 
@@ -23,7 +24,7 @@ from reports.model import Auditor, Effort, Status
 @click.option("--effort", type=click.Choice([str(effort) for effort in Effort]), default="standard", show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**53 - 1), help="Root seed; by default derived, so nobody chose it.")
 @click.option("--nonce", metavar="WORD", help="A verifier's word, part of the derived seed.")
-@click.option("--executor", type=click.Choice(["serial"]), default="serial", show_default=True)
+@computing_options
 @click.option("--trust-code", is_flag=True, help="Allow [model].definition to run the owner's code.")
 @click.option("--no-render", is_flag=True, help="Write no report for people into the bundle.")
 @click.option("--policy", type=click.Path(path_type=Path), help="Commit to this policy before the first measurement.")
@@ -45,6 +46,8 @@ def run(
     seed: int | None,
     nonce: str | None,
     executor: str,
+    device: str,
+    engine: str,
     trust_code: bool,
     no_render: bool,
     policy: Path | None,
@@ -70,6 +73,7 @@ def run(
     signer = private_key(key, passphrase_from(passphrase_file)) if key else None
 
     from audit.cli.progress import DrawnProgress  # torch, rich and the checks are loaded once the line is known good
+    from audit.executors import named_executor
     from audit.plan import load_plugin
     from audit.run import Request, run_audit
     from reports.check import Options
@@ -88,11 +92,11 @@ def run(
         extra_checks=tuple(check for plugin in plugins for check in load_plugin(plugin)),
         policy_sha256=policy_digest(load_policy(policy)) if policy else None,
         auditor=Auditor(name=auditor, organisation=organisation, independence=independence) if auditor else None,
-        options=Options(trust_code=trust_code),
+        options=Options(trust_code=trust_code, engine=engine, device=named_device(device)),
     )
     with DrawnProgress(system.name, color=invocation.color) as progress:
         render = None if no_render else standard_renderings
-        audited = run_audit(request, key=signer, render=render, progress=progress)
+        audited = run_audit(request, key=signer, render=render, executor=named_executor(executor), progress=progress)
     report = audited.statement.report
     counts = Counter(finding.status for finding in report.findings)
     shown = ("check", "key", "status", "severity", "strength", "summary", "reason", "fingerprint")
