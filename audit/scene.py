@@ -89,18 +89,43 @@ def set_scene(views: Sequence[View], reference: Truth | None, scale: Scale, rng:
         scale: Normalisation of a record.
         rng: Draws that sample.
     """
-    x = torch.cat([view.truth.x for view in views])
-    y = torch.cat([view.truth.y for view in views])
+    cast = cast_of([view.truth for view in views], reference, rng)
+    shown = [np.unique(rows) for rows in cast.rows]
+    return Scene(_sightings(views, shown), cast.planted, cast.reference, scale)
+
+
+@dataclass(frozen=True, eq=False)
+class Cast:
+    """Whom it could be."""
+
+    planted: Truth
+    """Every planted record once, in the order in which they were declared."""
+    reference: Truth | None
+    """Public records; a sample where there would be more than `MOST_CANDIDATES` candidates."""
+    rows: tuple[IntArray, ...]
+    """For each truth that was handed in, the position in `planted` of each of its records."""
+
+
+def cast_of(truths: Sequence[Truth], reference: Truth | None, rng: np.random.Generator) -> Cast:
+    """Return the candidates for planted records that stand in several truths, some of them perhaps twice.
+
+    Args:
+        truths: At least one, all of records of one shape.
+        reference: Public records.
+        rng: Draws the sample of them.
+    """
+    x = torch.cat([truth.x for truth in truths])
+    y = torch.cat([truth.y for truth in truths])
     _, first, number = np.unique(x.flatten(1).numpy(), axis=0, return_index=True, return_inverse=True)
-    order = np.argsort(first)  # planted records keep the order in which they were declared
+    order = np.argsort(first)
     position = np.empty_like(order)
     position[order] = np.arange(len(order))
-    ends = np.cumsum([len(view.truth) for view in views])
-    shown = [np.unique(position[part]) for part in np.split(number.reshape(-1), ends[:-1])]
+    ends = np.cumsum([len(truth) for truth in truths])
+    rows = tuple(position[part] for part in np.split(number.reshape(-1), ends[:-1]))
     planted = records_of(Truth(x, y), first[order])
     if reference is not None and len(reference) > (room := max(MOST_CANDIDATES - len(planted), 0)):
         reference = records_of(reference, np.sort(rng.permutation(len(reference))[:room]))
-    return Scene(_sightings(views, shown), planted, reference, scale)
+    return Cast(planted, reference, rows)
 
 
 def null_records(scene: Scene, rng: np.random.Generator) -> list[Truth | None]:
