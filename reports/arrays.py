@@ -28,7 +28,7 @@ MAX_HEADER = 10_000
 """Characters of an npy header that are given to the parser; NumPy's own limit."""
 _MAGIC = b"\x93NUMPY"
 _LENGTH_BYTES = {1: 2, 2: 4, 3: 4}
-_PLAIN = re.compile(r"[<>=|]?[?bBhHiIlLqQefdgFDGSUOmMV][0-9]{0,9}(\[[0-9]{0,4}[a-zA-Z]{1,2}\])?")
+_PLAIN = re.compile(r"[<>=|]?[?bBhHiIlLqQucefdgFDGSUOmMV][0-9]{0,9}(\[[0-9]{0,4}[a-zA-Z]{1,2}\])?")
 """The words for one number format that NumPy writes; its parser knows many more, some with warnings."""
 _UNREADABLE = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, NotImplementedError, RuntimeError, MemoryError,

@@ -115,6 +115,9 @@ def test_arrays_come_through(tmp_path: Path, save: Any) -> None:
         "scalar": np.float32(1.5),
         "empty": np.zeros((0, 4)),
         "big_endian": np.arange(3, dtype=">i4"),
+        "pixels": np.arange(3, dtype=np.uint8),
+        "unsigned": np.arange(3, dtype=np.uint32),
+        "complex": np.array([1 + 2j], dtype=np.complex64),
     }
     save(tmp_path / "a.npz", **arrays)
     check_readable(tmp_path / "a.npz")
