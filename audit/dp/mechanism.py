@@ -18,6 +18,8 @@ SHORTFALL = 0.98
 """Less than this share of the declared noise is too little."""
 CORRELATION_LEVEL = 1e-4
 """Of all pairs of rounds together."""
+AUDIBLE = 0.01
+"""Share of the declared noise below which a residual is rounding, which may well look alike in two rounds."""
 CLIPPING_TOLERANCE = 1e-4
 """By which a contribution may exceed the clipping norm: that of its number format."""
 SLOPE_TOLERANCE, SLOPE_ERRORS = 1e-3, 4.0
@@ -149,7 +151,7 @@ def residual_test(
         per_tensor=_per_tensor(sums, used, clipping_norm),
         per_round=_per_round(sums, used, clipping_norm),
         per_part=_per_part(sums, used, clipping_norm),
-        correlation=_correlation(sums, used),
+        correlation=_correlation(sums, used, AUDIBLE * noise_multiplier * clipping_norm),
         clip_exceeded=int((relative > 1 + CLIPPING_TOLERANCE).sum()),
         contributions=len(relative),
         longest=float(relative.max(initial=0.0)),
@@ -237,15 +239,15 @@ def _per_part(sums: Residuals, used: Sequence[int], clipping_norm: float) -> dic
     }
 
 
-def _correlation(sums: Residuals, used: Sequence[int]) -> Correlation | None:
-    """Return the most correlated pair of rounds.
+def _correlation(sums: Residuals, used: Sequence[int], least: float) -> Correlation | None:
+    """Return the most correlated pair of the rounds whose noise is at least `least`.
 
     Each tensor is weighed by its own noise, so that more noise on one of them makes no false alarm; with equal noise
     it is |<R_r, R_s>| / (|R_r| |R_s|) sqrt(d).
     """
     from scipy.special import ndtri
 
-    loud = [number for number in used if sums.energy[number].sum() > 0]
+    loud = [number for number in used if sums.energy[number].sum() > least**2 * sums.sizes.sum()]
     if len(loud) < 2:
         return None
     inner = sums.products[np.ix_(loud, loud)]

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from audit.dp.bar import epsilon_bar, recomputed
+from audit.dp.canaries import LARGEST_EPSILON
 from audit.dp.claim import claims_of
 from audit.dp.comparison import SECTION
-from audit.dp.mechanism import LEVEL, SHORTFALL, Noise, ResidualTest
+from audit.dp.mechanism import AUDIBLE, LEVEL, SHORTFALL, Noise, ResidualTest
 from reports.check import Context
 from reports.model import (
     Basis,
@@ -186,15 +187,23 @@ def _plots(tested: Tested) -> Iterator[IntervalsPlot]:
     claims = claims_of(tested.system)
     if not claims or claims[0].delta is None:
         return
-    middle, low, high = (
-        recomputed(tested.system, claims[0], noise_multiplier=noise) if noise > 0 and math.isfinite(noise) else None
-        for noise in (found.value, found.high, found.low)
-    )
-    measured = None
-    if middle is not None and low is not None and high is not None:
-        label = "with the noise that was found"
-        measured = IntervalRow(label=label, value=middle.estimate, low=low.lower, high=high.upper)
+    measured = _epsilon_row(tested, found)
     yield epsilon_bar(claims[0], recomputed(tested.system, claims[0]), measured)
+
+
+def _epsilon_row(tested: Tested, found: Noise) -> IntervalRow | None:
+    """Return the epsilon of the mechanism with the noise that was found in place of the declared."""
+    claim = claims_of(tested.system)[0]
+    if not (found.low > 0 and math.isfinite(found.high)):
+        return None
+    middle, low, high = (
+        recomputed(tested.system, claim, noise_multiplier=noise) for noise in (found.value, found.high, found.low)
+    )
+    if middle is None or low is None or high is None:
+        return None
+    if middle.estimate > LARGEST_EPSILON:
+        return IntervalRow(label=f"measured: over {LARGEST_EPSILON:g}", value=LARGEST_EPSILON)
+    return IntervalRow(label="at the measured noise", value=middle.estimate, low=low.lower, high=high.upper)
 
 
 def _row(label: str, noise: Noise, declared: float) -> IntervalRow:
@@ -207,12 +216,14 @@ def _remedy(tested: Tested, status: Status, reason: str) -> Remedy | None:
     norm = tested.declared.clipping_norm or 0.0
     match status, reason:
         case Status.FAIL, _ if test.short:
-            text = f"Add noise of standard deviation {test.declared * norm:g} to every coordinate of every sum."
             _, noise = _worst(tested)
-            return Remedy(
-                parameter=f"{SECTION}.noise_multiplier", direction="lower", value=f"{noise.value:.3g}",
-                text=f"{text} Or declare what is there, and claim the epsilon that follows.",
-            )  # fmt: skip
+            add = f"Add noise of standard deviation {test.declared * norm:g} to every coordinate of every sum"
+            if noise.value < AUDIBLE * test.declared:
+                text = f"{add}, or withdraw the claim of epsilon."
+                return Remedy(parameter=f"{SECTION}.noise_multiplier", direction="set", value="0", text=text)
+            value = f"{noise.value:.3g}"
+            text = f"{add}, or declare what is there and claim the epsilon that follows."
+            return Remedy(parameter=f"{SECTION}.noise_multiplier", direction="lower", value=value, text=text)
         case Status.FAIL, _ if test.reused:
             text = "Draw the noise of every round anew, from a generator whose state nobody resets."
             return Remedy(parameter=f"{SECTION}.noise_multiplier", direction="set", text=text)
