@@ -82,11 +82,20 @@ def test_records_come_out_of_an_imprinting_layer(released, ask, digits) -> None:
     assert set(finding.evidence) == set(asked.kept.pieces)
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
-def test_of_64_records_at_once_nine_tenths_come_out_of_1024_bins(released, ask, digits, seed: int) -> None:
-    asked = ask(imprint, released(imprinting(digits, 1024, seed=seed)), effort=Effort.FULL)
-    assert asked.value("identifiability") >= 0.9
-    assert asked.value("exact_records") >= 0.85 * 500
+@pytest.mark.parametrize(
+    ("seed", "effort", "least"),
+    [
+        (0, Effort.STANDARD, 0.85),  # of 128 records
+        pytest.param(0, Effort.FULL, 0.9, marks=pytest.mark.slow),  # of 500
+        pytest.param(1, Effort.FULL, 0.9, marks=pytest.mark.slow),
+        pytest.param(2, Effort.FULL, 0.9, marks=pytest.mark.slow),
+    ],
+)
+def test_of_64_records_at_once_nine_tenths_come_out_of_1024_bins(
+    released, ask, digits, seed: int, effort: Effort, least: float
+) -> None:
+    asked = ask(imprint, released(imprinting(digits, 1024, seed=seed)), effort=effort)
+    assert asked.value("identifiability") >= least
 
 
 def test_weights_on_pixels_that_are_always_blank_hide_nothing(released, ask, digits) -> None:
@@ -195,7 +204,7 @@ def test_a_model_without_a_layer_to_inspect_is_skipped(released, ask) -> None:
 
 
 def test_the_answer_is_the_same_twice(released, ask, digits) -> None:
-    folder = released(imprinting(digits))
+    folder = released(imprinting(digits, 64))
     first, second = ask(imprint, folder), ask(imprint, folder)
     assert first.finding == second.finding
     assert first.kept.data == second.kept.data
