@@ -147,7 +147,7 @@ def _summary(system: System, arms: Arms, decision: Decision, wording: Wording, d
         case Status.PASS, _:
             return (
                 f"Not found by these attacks at this budget: {counted} ({decision.views} views), "
-                f"at most {decision.high:.1%} with 95 % confidence; {_declared_epsilon(system)}."
+                f"at most {decision.high:.1%} with 95 % confidence; {declared_epsilon(system)}."
             )
         case _, "no-usable-record":
             return f"No {wording.things} can be used: every recorded view of them is zero throughout."
@@ -207,7 +207,8 @@ def _of_few_views(decision: Decision) -> Iterable[str]:
         )
 
 
-def _declared_epsilon(system: System) -> str:
+def declared_epsilon(system: System) -> str:
+    """Return what is declared of differential privacy, half a sentence, to stand beside a pass."""
     noise = system.federation.differential_privacy if system.federation else None
     if noise is None or noise.epsilon is None:
         return "no epsilon is declared"
