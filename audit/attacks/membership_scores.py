@@ -94,19 +94,25 @@ def _scored(arrays: Mapping[str, npt.NDArray[Any]], prefix: str, file: str) -> S
         raise _unfit(file, f"{prefix}target", told, f"Give one score a record, at least {LEAST_SCORES}.")
     member = _truths(arrays, f"{prefix}member", file)
     if member.shape != target.shape:
-        raise _unfit(file, f"{prefix}member", f"has shape {member.shape}", f"Give one for each of {len(target)} scores.")
+        raise _unfit(
+            file, f"{prefix}member", f"has shape {member.shape}", f"Give one for each of {len(target)} scores."
+        )
     if member.all() or not member.any():
         raise _unfit(file, f"{prefix}member", f"is {bool(member[0])} throughout", "Score members and non-members.")
     if f"{prefix}shadow" not in arrays:
         return Scored(target, member)
     if "shadow_member" not in arrays:
-        raise _unfit(file, "shadow_member", f"is missing beside '{prefix}shadow'", "Say whom each shadow was trained on.")
+        raise _unfit(
+            file, "shadow_member", f"is missing beside '{prefix}shadow'", "Say whom each shadow was trained on."
+        )
     shadow, within = _numbers(arrays, f"{prefix}shadow", file), _truths(arrays, "shadow_member", file)
     if shadow.ndim != 2 or shadow.shape[1] != len(target) or not len(shadow):
         told = f"has shape {shadow.shape} for {len(target)} scores"
         raise _unfit(file, f"{prefix}shadow", told, "Give one row a shadow model, one column a record.")
     if within.shape != shadow.shape:
-        raise _unfit(file, "shadow_member", f"has shape {within.shape}", f"Give that of '{prefix}shadow', {shadow.shape}.")
+        raise _unfit(
+            file, "shadow_member", f"has shape {within.shape}", f"Give that of '{prefix}shadow', {shadow.shape}."
+        )
     return Scored(target, member, shadow, within)
 
 

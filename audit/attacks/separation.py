@@ -203,7 +203,7 @@ def _accused(attack: Separation, half: BoolArray, confidence: float, claim: floa
 def _quiet(attack: Separation) -> bool:
     """Tell whether an attack finds so little that the rule may pass it."""
     area = attack.auc_interval()
-    return attack.found_bounds(CONFIDENCE).high <= MOST_FOUND and 1 - MOST_AUC <= area.low and area.high <= MOST_AUC
+    return attack.found_bounds(CONFIDENCE).high <= MOST_FOUND and area.low >= 1 - MOST_AUC and area.high <= MOST_AUC
 
 
 def _severity(attack: Separation) -> Severity:

@@ -7,7 +7,7 @@ so they do to a stack what they do to each model alone.
 Source: McMahan et al. 2017 (arXiv:1602.05629); clipping and noise as in arXiv:1710.06963.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -112,7 +112,7 @@ class Rounds:
         """Return the shadows after one more round, from their tensors of shape (S, *shape)."""
         each, shadows = self.recipe.participants, len(self.shares)
         local = self._trained({name: tensor.repeat_interleave(each, dim=0) for name, tensor in stack.items()})
-        split = {name: tensor.unflatten(0, (shadows, each)) for name, tensor in local.items()}
+        split = {name: tensor.reshape(shadows, each, *tensor.shape[1:]) for name, tensor in local.items()}
         if self.recipe.clipping_norm is None:
             return {name: _mean(tensor) for name, tensor in split.items()}
         return self._noised(stack, split, self.recipe.clipping_norm)
@@ -143,13 +143,9 @@ class Rounds:
         if each < clients:
             drawn = torch.stack([torch.randperm(clients, generator=one)[:each].sort().values for one in self.own])
         records = self.shares[torch.arange(shadows)[:, None], drawn].flatten(0, 1)
-        orders = [
-            [torch.randperm(share, generator=one) for _ in range(recipe.local_epochs)]
-            for one in self.own
-            for _ in range(each)
-        ]
-        for epoch in range(recipe.local_epochs):
-            shuffled = records.gather(1, torch.stack([order[epoch] for order in orders]))
+        for _ in range(recipe.local_epochs):
+            orders = [torch.randperm(share, generator=one) for one in self.own for _ in range(each)]
+            shuffled = records.gather(1, torch.stack(orders))
             for start in range(0, share, recipe.batch_size):
                 if taken == recipe.local_steps:
                     return

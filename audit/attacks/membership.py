@@ -1,0 +1,177 @@
+"""Membership inference: whether a released model tells who it was trained on.
+
+A model is surer of what it has learnt from than of what it has not. How much surer is told by four attacks: the loss
+alone (Yeom et al. 2018, arXiv:1709.01604), the likelihood ratio against shadow models with and without each record
+(LiRA, arXiv:2112.03570), online and offline, and relative odds (RMIA, arXiv:2312.03262). What counts is how many
+members are found while hardly any non-member is accused, not how often a guess is right on average.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from audit.attacks.membership_answer import Measured, answered
+from audit.attacks.membership_scores import read_scores
+from audit.attacks.membership_shadows import (
+    DEFAULT,
+    Records,
+    declared_recipe,
+    planned,
+    scored,
+    trained,
+    trials,
+)
+from audit.attacks.shadow import Splits, confidence
+from audit.load import Truth, input_scale, read_records
+from audit.twin import Scale
+from reports.check import Context, check
+from reports.errors import SystemFileError
+from reports.executor import Serial
+from reports.model import Basis, Finding, Severity, Status, Strength, System
+from unlearning.models import load_model
+
+GRAVITY = (Status.SKIPPED, Status.PASS, Status.INCONCLUSIVE, Status.FAIL)
+SCORED_AT_ONCE = 4096
+"""Records in one forward pass of the system's model."""
+
+
+@check(
+    "attack.membership",
+    "Members cannot be told from non-members",
+    needs=(
+        "model.layers|model.definition|data.membership-scores",
+        "data.members|data.membership-scores",
+        "data.nonmembers|data.membership-scores",
+    ),
+    controls=(
+        "EU-AIA:15(5)#confidentiality", "EU-AIA:55(1)(a)", "EU-AIA:annex-IV(2)(g)", "GDPR:35(7)(d)",
+    ),
+    kinds=("membership",),
+    strength=Strength.STATISTICAL,
+    severity=Severity.HIGH,
+)  # fmt: skip
+def membership(system: System, ctx: Context) -> Iterator[Finding]:
+    """Ask whether scores of a model tell its members from non-members.
+
+    The model is attacked with shadows of our own where members and non-members are declared; scores that the owner
+    computed are judged where they are declared; of both the graver answer is given. Fails, with 95 % confidence, when
+    more than 5 % of the members are found at 1 % false positives, the AUC exceeds 0.60 or is reversed below 0.40, or
+    the advantage exceeds the claimed one. Passes when the upper bounds are at most 5 % and 0.60, there are 100 members
+    and non-members, and the same attack finds the members of a model that leaks; inconclusive else.
+    """
+    findings = [answered(system, ctx, one) for one in _sources(system, ctx)]
+    if not findings:
+        summary = "Members and non-members are not records of a classifier in npz files."
+        yield ctx.finding(Status.SKIPPED, summary, reason="not-applicable:no-arrays", severity=Severity.INFO)
+        return
+    yield max(findings, key=lambda finding: GRAVITY.index(finding.status))
+
+
+def _sources(system: System, ctx: Context) -> Iterator[Measured]:
+    """Yield what was measured on the model, then what the owner's score files say."""
+    if records := _records(system, ctx):
+        yield _attacked(system, ctx, records)
+    for entry in system.data:
+        if entry.role == "membership-scores":
+            own, control = read_scores(entry.path, ctx.folder)
+            source = f"scores in {entry.path.path}"
+            yield Measured(own, control, source, Basis.RECORDED, (f"That the {source} are the model's was not asked.",))
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """Records of the two roles, and what was left out of them."""
+
+    records: Records
+    limitations: tuple[str, ...]
+
+
+def _records(system: System, ctx: Context) -> _Found | None:
+    """Return members and non-members as the model takes them; None where they, or a model, are not declared as npz."""
+    model = system.model
+    if (
+        model is None
+        or model.checkpoint is None
+        or not (model.layers or model.definition)
+        or model.task == "regression"
+    ):
+        return None
+    parts = {role: _of_role(system, ctx, role) for role in ("members", "nonmembers")}
+    members, others = parts["members"], parts["nonmembers"]
+    if members is None or others is None:
+        return None
+    known = {row.tobytes() for row in members.x.flatten(1).numpy() + 0.0}  # -0.0 becomes 0.0
+    strange = np.array([row.tobytes() not in known for row in others.x.flatten(1).numpy() + 0.0], dtype=bool)
+    left = int((~strange).sum())
+    if not strange.any():
+        raise SystemFileError(
+            "data.nonmembers", "system.toml: data: every non-member is also a member", "Give records never trained on."
+        )
+    kept = np.flatnonzero(strange)
+    scale = Scale(*input_scale(system))
+    records = Records(
+        scale.normalised(torch.cat([members.x, others.x[kept]])),
+        torch.cat([members.y, others.y[kept]]),
+        np.repeat([True, False], [len(members), len(kept)]),
+    )
+    return _Found(records, (f"Left out: {left} non-members that are members, too.",) if left else ())
+
+
+def _of_role(system: System, ctx: Context, role: str) -> Truth | None:
+    """Return the records of a role, all files together; None where it has no npz."""
+    found = []
+    for index, entry in enumerate(system.data):
+        if entry.role == role and entry.path.path.lower().endswith(".npz"):
+            records = read_records(system, entry.path, ctx.folder, f"data[{index}]")
+            if not torch.isfinite(records.x).all():
+                told = f"system.toml: data[{index}]: {entry.path.path}: 'x' holds NaN or infinity"
+                raise SystemFileError("system.records", told, "Leave those records out.")
+            found.append(records)
+    return Truth(torch.cat([one.x for one in found]), torch.cat([one.y for one in found])) if found else None
+
+
+def _attacked(system: System, ctx: Context, found: _Found) -> Measured:
+    """Train shadows of the system and of the twin that leaks, and return the scores of both."""
+    assert system.model is not None  # noqa: S101  `_records` has looked
+    model = load_model(system.model, ctx.folder, trust_code=ctx.options.trust_code)
+    limitations = list(found.limitations)
+    recipe = declared_recipe(system)
+    if recipe is None:
+        limitations.append(
+            "[federation] does not say how the model is trained, so shadows were trained by a recipe of ours."
+        )
+    plan = planned(model, found.records, recipe or DEFAULT, ctx.effort, ctx.rng("plan"))
+    device = "cuda" if ctx.options.device != "cpu" and torch.cuda.is_available() else "cpu"
+    own = trials(model, Splits(plan.records.x, plan.records.y, plan.member), plan.recipe, device)
+    twins = trials(model, Splits(plan.control.x, plan.control.y, plan.control_member), plan.control_recipe, device)
+    owners_code = system.model.layers is None  # no worker can import it
+    asking = replace(ctx, executor=Serial()) if owners_code else ctx
+    scores = list(asking.map(trained, [*own, *twins], purpose="shadows"))
+    shadow, twin = np.concatenate(scores[: len(own)]), np.concatenate(scores[len(own) :])
+    target = _target(model, plan.records)
+    if diverged := int((~np.isfinite(shadow).all(axis=1)).sum()):
+        limitations.append(f"{diverged} of {len(shadow)} shadows diverged under the declared recipe and were left out.")
+    if plan.cut:
+        limitations.append(f"Cut to the effort {ctx.effort.value}: {plan.cut}.")
+    where = "" if device == "cpu" else f", on {device}"
+    return Measured(
+        scored(target, plan.records.member, shadow, plan.member),
+        scored(twin[-1], plan.control.member, twin[:-1], plan.control_member[:-1]),
+        f"{len(shadow)} shadow models trained on random halves of members and non-members{where}",
+        Basis.MEASURED,
+        tuple(limitations),
+        complete=not plan.cut and not diverged,
+    )
+
+
+def _target(model: nn.Module, records: Records) -> "np.typing.NDArray[np.float64]":
+    """Return the scores of the records under the model itself, shape (n,)."""
+    parts = []
+    with torch.no_grad():
+        for start in range(0, len(records.y), SCORED_AT_ONCE):
+            part = slice(start, start + SCORED_AT_ONCE)
+            parts.append(confidence(model(records.x[part]), records.y[part]))
+    return np.concatenate(parts)
