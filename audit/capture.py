@@ -54,7 +54,7 @@ def record_gradient(
 def record_update(
     before: nn.Module, after: State, batch: Batch, folder: str | Path, *, name: str, client: str,
     round: int,  # noqa: A002
-    local_steps: int = 1, learning_rate: float | None = None, **description: Any,
+    local_steps: int = 1, learning_rate: float | None = None, batch_size: int | None = None, **description: Any,
 ) -> None:  # fmt: skip
     """Add what local training changed to the recording in `folder`, which the first call begins.
 
@@ -68,6 +68,7 @@ def record_update(
         round: Which round.
         local_steps: Steps in between.
         learning_rate: Of those steps.
+        batch_size: Records that each step saw; all by default.
         **description: Further arguments of `Capture`, read at the first call.
 
     Raises:
@@ -76,8 +77,9 @@ def record_update(
 
     def record(to: Capture) -> None:
         to.record_update(
-            before, after, batch, client=client, round=round, local_steps=local_steps, learning_rate=learning_rate
-        )
+            before, after, batch, client=client, round=round, local_steps=local_steps, learning_rate=learning_rate,
+            batch_size=batch_size,
+        )  # fmt: skip
 
     _add(folder, before, name, description, record)
 

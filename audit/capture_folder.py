@@ -155,6 +155,7 @@ class Capture:
         round: int | None = None,  # noqa: A002
         local_steps: int = 1,
         learning_rate: float | None = None,
+        batch_size: int | None = None,
     ) -> None:
         """Record what local training changed, `after` minus `before`.
 
@@ -166,6 +167,7 @@ class Capture:
             round: Which.
             local_steps: Steps in between.
             learning_rate: Of those steps.
+            batch_size: Records that each step saw; all by default.
 
         Raises:
             CaptureError: the two do not have the same tensors.
@@ -181,7 +183,7 @@ class Capture:
         }
         self._record(
             "delta", delta, batch, base=self._base(before), client=client, round=round,
-            local_steps=local_steps, learning_rate=learning_rate,
+            local_steps=local_steps, learning_rate=learning_rate, batch_size=batch_size,
         )  # fmt: skip
 
     def record_aggregate(
@@ -248,7 +250,7 @@ class Capture:
             entry["truth"] = f"updates/{number:05d}.npz"
             records = self._write_records(entry["truth"], batch)
             if kind != "aggregate":
-                entry["batch_size"] = len(records)
+                entry["batch_size"] = keys.get("batch_size") or len(records)
         _replace(self._folder / entry["path"], _safetensors(named))
         self._updates.append(entry)
 

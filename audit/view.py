@@ -37,6 +37,8 @@ class View:
     """Steps behind a delta."""
     learning_rate: float | None = None
     """Of those steps."""
+    batch_size: int | None = None
+    """Records that each of them sees; None: all."""
     noise_deviation: float = 0.0
     """Standard deviation of the declared noise on a coordinate; 0 where none is declared or it is not in the view."""
 
@@ -105,6 +107,7 @@ def _single(update: Update) -> View:
         truth=update.truth,
         local_steps=update.local_steps,
         learning_rate=update.learning_rate,
+        batch_size=update.batch_size,
     )
 
 
