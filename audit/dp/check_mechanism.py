@@ -53,6 +53,7 @@ def mechanism(system: System, ctx: Context) -> Iterator[Finding]:
         declared.noise_multiplier,
         declared.clipping_norm,
         noise_may_be_recorded=declared.noise_added_by != "server",
+        rounding=recorded.rounding,
     )
     yield answered(Tested(system, declared, test, recorded.labels, recorded.left_out), ctx)
 

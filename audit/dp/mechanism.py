@@ -21,7 +21,7 @@ CORRELATION_LEVEL = 1e-4
 AUDIBLE = 0.01
 """Share of the declared noise below which a residual is rounding, which may well look alike in two rounds."""
 CLIPPING_TOLERANCE = 1e-4
-"""By which a contribution may exceed the clipping norm: that of its number format."""
+"""By which a contribution may exceed the clipping norm at least; more where its number format is coarser."""
 SLOPE_TOLERANCE, SLOPE_ERRORS = 1e-3, 4.0
 """By how much the slope of the released sum on the sum of the contributions may miss one, and in standard errors."""
 
@@ -112,7 +112,12 @@ class ResidualTest:
 
 
 def residual_test(
-    rounds: Sequence[Round], noise_multiplier: float, clipping_norm: float, *, noise_may_be_recorded: bool = False
+    rounds: Sequence[Round],
+    noise_multiplier: float,
+    clipping_norm: float,
+    *,
+    noise_may_be_recorded: bool = False,
+    rounding: float = 0.0,
 ) -> ResidualTest:
     """Return what recorded rounds say of a Gaussian mechanism.
 
@@ -123,6 +128,7 @@ def residual_test(
         clipping_norm: Likewise.
         noise_may_be_recorded: Whether contributions were perhaps recorded with noise of their own. A round without
             noise whose contributions are all long enough to hold it then decides nothing.
+        rounding: Relative error of the number format that contributions were stored in.
 
     Raises:
         ValueError: there is no round, a round has no contribution, names or shapes differ, or a parameter is not
@@ -152,7 +158,7 @@ def residual_test(
         per_round=_per_round(sums, used, clipping_norm),
         per_part=_per_part(sums, used, clipping_norm),
         correlation=_correlation(sums, used, AUDIBLE * noise_multiplier * clipping_norm),
-        clip_exceeded=int((relative > 1 + CLIPPING_TOLERANCE).sum()),
+        clip_exceeded=int((relative > 1 + max(CLIPPING_TOLERANCE, rounding)).sum()),
         contributions=len(relative),
         longest=float(relative.max(initial=0.0)),
         not_the_sum=tuple(number for number in sound if number not in with_sum),

@@ -8,7 +8,7 @@ from audit.dp.bar import epsilon_bar, recomputed
 from audit.dp.canaries import LARGEST_EPSILON
 from audit.dp.claim import claims_of
 from audit.dp.comparison import SECTION
-from audit.dp.mechanism import AUDIBLE, LEVEL, SHORTFALL, Noise, ResidualTest
+from audit.dp.mechanism import AUDIBLE, CLIPPING_TOLERANCE, LEVEL, SHORTFALL, Noise, ResidualTest
 from reports.check import Context
 from reports.model import (
     Basis,
@@ -162,7 +162,7 @@ def _measurements(test: ResidualTest) -> Iterator[Measurement]:
             name="clip_exceeded",
             value=float(test.clip_exceeded),
             n=test.contributions,
-            method="contributions longer than the clipping norm by more than 1e-4 of it",
+            method="contributions longer than the clipping norm by more than 1e-4, and than rounding can make them",
             threshold=Threshold(op="<=", limit=0.0),
         )
     if test.correlation is not None:
@@ -229,7 +229,7 @@ def _remedy(tested: Tested, status: Status, reason: str) -> Remedy | None:
             return Remedy(parameter=f"{SECTION}.noise_multiplier", direction="set", text=text)
         case Status.FAIL, _:
             text = "Clip every contribution before it is sent, or declare the norm that holds."
-            value = f"{math.ceil(test.longest * norm * 1000) / 1000:g}"
+            value = f"{math.ceil(test.longest * norm * 1000 * (1 - CLIPPING_TOLERANCE)) / 1000:g}"
             return Remedy(parameter=f"{SECTION}.clipping_norm", direction="raise", value=value, text=text)
         case _, "record-before-noise":
             text = "Record a rehearsal: each contribution after clipping and before its noise, and the noised sum."

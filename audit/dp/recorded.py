@@ -21,6 +21,8 @@ from reports.model import Update as DeclaredUpdate
 
 Floats = npt.NDArray[np.floating]
 _VIEWED = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+_BITS = {"F64": 53, "F32": 24, "F16": 11, "BF16": 8}
+"""Of the significand; half of its last place is the largest relative error of rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +35,11 @@ class TensorFile(Mapping[str, Floats]):
     """Where each tensor lies."""
     factor: float = 1.0
     """What its tensors are multiplied by."""
+
+    @property
+    def rounding(self) -> float:
+        """Relative error of its coarsest number format."""
+        return max(2.0 ** -_BITS[entry.dtype] for entry in self.entries.values())
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -69,6 +76,8 @@ class RecordedRounds:
     """A sentence for each round that cannot be tested."""
     single_examples: bool
     """Whether every contribution is one step on one example."""
+    rounding: float
+    """Relative error of the coarsest number format of a contribution; 0 without any."""
 
 
 def recorded_rounds(system: System, folder: Path) -> RecordedRounds:
@@ -87,7 +96,7 @@ def recorded_rounds(system: System, folder: Path) -> RecordedRounds:
     labels: list[str] = []
     left_out: list[str] = []
     first: tuple[int, dict[str, tuple[int, ...]]] | None = None
-    single = True
+    single, rounding = True, 0.0
     for number in dict.fromkeys(one.round for _, one in entries if one.kind in ("aggregate", "delta", "gradient")):
         own = [(index, one) for index, one in entries if one.round == number]
         sums = [(index, one) for index, one in own if one.kind == "aggregate"]
@@ -107,8 +116,9 @@ def recorded_rounds(system: System, folder: Path) -> RecordedRounds:
             _check_alike(system, at, file.shapes, first)
         rounds.append((files[0], files[1:]))
         labels.append(label)
+        rounding = max(rounding, *(file.rounding for file in files[1:]))
         single = single and all(_of_one_example(system, one) for _, one in deltas)
-    return RecordedRounds(tuple(rounds), tuple(labels), tuple(left_out), single)
+    return RecordedRounds(tuple(rounds), tuple(labels), tuple(left_out), single, rounding)
 
 
 def _opened(folder: Path, index: int, declared: DeclaredUpdate) -> TensorFile:

@@ -181,8 +181,11 @@ def test_one_contribution_that_is_not_clipped_is_counted() -> None:
     assert test.longest == pytest.approx(1.001, rel=1e-4)
 
 
-def test_rounding_to_float32_exceeds_no_norm() -> None:
+def test_rounding_to_float32_exceeds_no_norm_and_coarser_formats_are_allowed_for() -> None:
     assert examined(recorded(8, rounds=30)).clip_exceeded == 0
+    coarse = recorded(8, length=CLIPPING * (1 + 2**-9))
+    assert examined(coarse).clip_exceeded == 18
+    assert examined(coarse, rounding=2**-8).clip_exceeded == 0
 
 
 @pytest.mark.parametrize(
