@@ -1,9 +1,11 @@
 """What a finding of `dp.accounting` says: a claim held against the recomputed epsilon, in words and numbers."""
 
+import math
 from dataclasses import dataclass
 
 from audit.dp.accounting import Fault, Recomputed, consistency_faults, lacking, recompute
 from audit.dp.claim import Claim, answer
+from audit.dp.gaussian import gdp_epsilon, gdp_mu
 from reports.check import Context
 from reports.model import (
     Basis,
@@ -35,6 +37,12 @@ class Subject:
     """Whose it is."""
     examples: int | None
     """Records in the training set, where the trainer's record says so."""
+
+    @property
+    def examples_per_client(self) -> int | None:
+        """As many as some client holds at least; None where the numbers are not known."""
+        clients = self.system.federation.clients if self.system.federation else None
+        return None if clients is None or self.examples is None else math.ceil(self.examples / clients)
 
     @property
     def limitations(self) -> tuple[str, ...]:
@@ -79,7 +87,7 @@ def held_against(claim: Claim, subject: Subject, ctx: Context) -> Finding:
         status,
         _summary(status, reason, claim, found, faults),
         basis=Basis.DECLARED,
-        detail=_detail(found, faults),
+        detail=_detail(found, faults) + _of_a_group(claim, found, subject),
         measurements=_measurements(found, claim),
         evidence=(ctx.plot(_plot(found, claim)),),
         remedy=_remedy(status, reason, claim, found, faults),
@@ -113,6 +121,18 @@ def _detail(found: Recomputed, faults: tuple[Fault, ...]) -> str:
     return "\n".join(
         [*(f"{fault.parameter}: {fault.text}" for fault in faults), figures, control if found.lower else ""]
     )
+
+
+def _of_a_group(claim: Claim, found: Recomputed, subject: Subject) -> str:
+    """Return what the examples of one client add up to, where the claim protects clients and the mechanism examples.
+
+    A mu-GDP mechanism is k mu-GDP for groups of k (arXiv:1905.02383, theorem 2.14).
+    """
+    count = subject.examples_per_client
+    if not (found.exact and count and claim.delta and (claim.unit, subject.declared.unit) == ("client", "example")):
+        return ""
+    whole = gdp_epsilon(count * gdp_mu(found.lower, claim.delta), claim.delta)
+    return f"\nA client of {count} examples, of whom there is one at least, has epsilon {whole:.4g} by group privacy."
 
 
 def _measurements(found: Recomputed, claim: Claim | None) -> tuple[Measurement, ...]:

@@ -11,6 +11,7 @@ import pytest
 from audit.dp.accounting import recompute
 from audit.dp.checks import accounting
 from audit.dp.claim import answer, claims_of
+from audit.dp.gaussian import gdp_epsilon
 from reports.check import Context, missing
 from reports.model import (
     Artifact,
@@ -160,6 +161,17 @@ def test_example_level_privacy_sold_as_client_level_fails() -> None:
     assert finding.status is Status.FAIL
     assert finding.remedy is not None
     assert finding.remedy.parameter.endswith(".unit")
+
+
+def test_what_a_clients_examples_add_up_to_is_told_where_their_number_is_known(tmp_path: Path) -> None:
+    (tmp_path / "dp.json").write_text(json.dumps({"dataset_size": 72}))  # three for each of 24 clients
+    record = Artifact(path="dp.json", sha256="0" * 64, size=1, kind="federation.differential_privacy.record")
+    declared: dict[str, Any] = {"unit": "example", "epsilon": TRUE.claimable, "record": record, "delta": 1e-3}
+    finding, _ = ask(system({"privacy_unit": "client", "epsilon": 1e6}, **declared), tmp_path)
+    assert finding.status is Status.FAIL
+    whole = gdp_epsilon(3 * 4 / 1.5, 1e-3)  # 16 sums with noise multiplier 1.5
+    assert f"A client of 3 examples, of whom there is one at least, has epsilon {whole:.4g}" in finding.detail
+    assert "group privacy" not in ask(system(**declared), tmp_path)[0].detail
 
 
 @pytest.mark.parametrize(
