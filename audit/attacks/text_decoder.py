@@ -74,7 +74,8 @@ class Decoder:
         states = self.embedding[tokens]
         if self.positions is not None:
             states = states + self.positions[position]
-        return self.norm(states)
+        given: Tensor = self.norm(states)
+        return given
 
     @torch.no_grad()
     def output_inputs(self, tokens: Tensor) -> Tensor:

@@ -42,16 +42,18 @@ def last_tokens(decoder: Decoder, gradients: Mapping[str, Tensor], prefixes: Seq
     entries = gradients[decoder.output_name].float() @ columns
     read = torch.tensor(sorted({token for prefix in prefixes for token in prefix}))
     if decoder.output_name != decoder.embedding_name:
-        return entries.argmin(dim=0).tolist()
+        return [int(token) for token in entries.argmin(dim=0)]
     least, named = entries.index_fill(0, read, torch.inf).topk(2, dim=0, largest=False)
     sure = least[0] < -DECISIVE * least[1].abs()
     chosen = torch.where(sure, named[0], read[entries[read].argmin(dim=0)])
     if decoder.norm_name in gradients:
         positions = _Positions(decoder, gradients[decoder.norm_name], prefixes, states, ends)
         sure &= least[0] < -LARGE * positions.scale(chosen)
-        open_to = [token[None] if told else torch.cat([read, token[None]]) for told, token in zip(sure, named[0])]
+        open_to = [
+            token[None] if told else torch.cat([read, token[None]]) for told, token in zip(sure, named[0], strict=True)
+        ]
         chosen = positions.settle(chosen, open_to)
-    return chosen.tolist()
+    return [int(token) for token in chosen]
 
 
 class _Positions:

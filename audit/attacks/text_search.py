@@ -7,6 +7,7 @@ blocks make of it: `audit.attacks.text_endings` finds it.
 """
 
 import copy
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,8 @@ BEAM = 4
 """Prefixes kept, for each record."""
 LISTED, MOST_LISTED = 4, 256
 """Tokens tried where none lies inside the span: for each record and place where it may stand, and in all."""
+SAMPLE = 512
+"""Rows from which the usual one of a table is taken."""
 ROWS = 1024
 """Prefixes run through the first block at a time."""
 
@@ -48,12 +51,19 @@ class Recovered:
 
     sequences: tuple[tuple[int, ...], ...]
     """Token ids, the likeliest first; at most as many as the view has records."""
+    bag: tuple[int, ...]
+    """Tokens that were read or predicted, in no order."""
     inside: bool
     """Whether tokens lay inside the span; else the nearest were taken."""
     alike: float
     """Share of the vocabulary inside the span at the first position."""
     rank: int
     """Dimensions of the first block's span."""
+
+    @classmethod
+    def nothing(cls) -> "Recovered":
+        """Return what is read out of nothing."""
+        return cls((), (), inside=False, alike=0.0, rank=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,13 +106,35 @@ def read_text(decoder: Decoder, gradients: Mapping[str, Tensor], knowledge: Know
     most = knowledge.records * knowledge.length
     first, second = (span_of(projection.of(gradients), most) for projection in decoder.projections)
     if not (first.rank and second.rank):
-        return Recovered((), False, 0.0, 0)
-    search = _Search(decoder, first, second, knowledge)
+        return Recovered.nothing()
+    bag = bag_of(decoder, gradients, most)
+    search = _Search(decoder, first, second, knowledge, bag)
     prefixes = search.prefixes()
     ends = last_tokens(decoder, gradients, prefixes)
     sequences = tuple((*prefix, *ends[place : place + 1]) for place, prefix in enumerate(prefixes))
     inside = len(search.listed(0).inside)
-    return Recovered(sequences, inside > 0, inside / len(decoder.embedding), first.rank)
+    return Recovered(sequences, tuple(bag.tolist()), inside > 0, inside / len(decoder.embedding), first.rank)
+
+
+def bag_of(decoder: Decoder, gradients: Mapping[str, Tensor], most: int) -> Tensor:
+    """Return the tokens that were read, from the embedding's gradient, or predicted, from the output layer's.
+
+    Of each table the rows are taken that differ most from the usual one, which is zero where nobody has hidden the
+    rows of tokens that were not read; noise and signs have to hide each row for itself.
+
+    Args:
+        decoder: The model at which it was computed.
+        gradients: By name; a table that is not there names nobody.
+        most: Tokens taken of each table, at most.
+    """
+    named = [torch.zeros(0, dtype=torch.int64)]
+    for name in {decoder.embedding_name: None, decoder.output_name: None}:
+        if name in gradients:
+            table = gradients[name].float()
+            usual = table[:: max(1, len(table) // SAMPLE)].median(dim=0).values
+            unlike = (table - usual).norm(dim=1).topk(min(most, len(table)))
+            named.append(unlike.indices[unlike.values > 0])
+    return torch.tensor(sorted({int(token) for tokens in named for token in tokens}), dtype=torch.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,8 +162,9 @@ class _Tried:
 class _Search:
     """The search through one view."""
 
-    def __init__(self, decoder: Decoder, first: Span, second: Span, knowledge: Knowledge) -> None:
+    def __init__(self, decoder: Decoder, first: Span, second: Span, knowledge: Knowledge, bag: Tensor) -> None:
         self._decoder, self._first, self._second, self._knowledge = decoder, first, second, knowledge
+        self._bag, self._noisy = bag, first.noisy or second.noisy
         self._limit = LIMIT if decoder.embedding.shape[1] >= SMALL_WIDTH else LIMIT_SMALL
         self._known: dict[int, _Listed] = {}
 
@@ -141,10 +174,11 @@ class _Search:
         if position not in self._known:
             states = self._decoder.first_inputs(torch.arange(len(self._decoder.embedding)), position)
             inside = nearest = self._first.near(states, self._limit)
-            if not len(inside):
+            if self._noisy or not len(inside):
                 places = self._knowledge.length if self._decoder.positions is None else 4
                 many = min(LISTED * self._knowledge.records * places, MOST_LISTED)
                 nearest = self._first.distances(states).argsort(stable=True)[:many]
+                nearest = torch.tensor(sorted({*nearest.tolist(), *self._bag.tolist()}))
             self._known[position] = _Listed(inside, nearest)
         return self._known[position]
 
@@ -172,7 +206,7 @@ class _Search:
         tokens = listed.nearest
         tried = self._tried(beam, tokens)
         inside = tried.distances < self._limit
-        if len(listed.inside) and (inside.any() or self._knowledge.records > 1):
+        if not self._noisy and len(listed.inside) and (inside.any() or self._knowledge.records > 1):
             accepted = inside
         else:
             accepted = ~tried.same  # nothing lies inside: the nearest will do, but no state is counted twice
@@ -197,7 +231,7 @@ class _Search:
         states = torch.cat(
             [
                 self._followed(beam, rows[part], tokens[columns[part]]).last_hidden_state[:, -1]
-                for part in torch.arange(len(rows)).split(ROWS)
+                for part in (slice(start, start + ROWS) for start in range(0, len(rows), ROWS))
             ]
         )
         shape = (len(beam.tokens), len(tokens))
@@ -209,9 +243,7 @@ class _Search:
 
     def _followed(self, beam: _Beam, rows: Tensor, tokens: Tensor) -> Any:
         """Return what the cut model answers to some prefixes, each with one token after it."""
-        from transformers import DynamicCache
-
-        cache = DynamicCache()
+        cache = importlib.import_module("transformers").DynamicCache()
         if beam.cache is not None:
             cache = copy.deepcopy(beam.cache)
             cache.batch_select_indices(rows)

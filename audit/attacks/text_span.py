@@ -12,6 +12,8 @@ from torch import Tensor
 
 FLOOR = 1e-6
 """Singular values below this share of the largest are rounding of float32."""
+EDGE = 1.2
+"""How far a singular value must stand above the largest that noise alone accounts for."""
 SKETCH = 16
 """Directions outside the span that are looked at first."""
 
@@ -24,6 +26,8 @@ class Span:
     """Orthonormal columns, float64, shape (width, rank)."""
     outside: Tensor
     """Some orthonormal directions outside it, float32, shape (width, few)."""
+    noisy: bool
+    """Whether the gradient holds more than its positions account for."""
 
     @property
     def rank(self) -> int:
@@ -34,7 +38,8 @@ class Span:
         """Return for each state (n, width) its distance to the span over its length, float64, shape (n,)."""
         exact = states.double()
         left = exact - (exact @ self.basis) @ self.basis.T
-        return left.norm(dim=1) / exact.norm(dim=1).clamp_min(1e-30)
+        found: Tensor = left.norm(dim=1) / exact.norm(dim=1).clamp_min(1e-30)
+        return found
 
     def near(self, states: Tensor, limit: float) -> Tensor:
         """Return the positions of states (n, width) whose distance is below `limit`.
@@ -54,6 +59,9 @@ def span_of(gradient: Tensor, most: int) -> Span:
         most: Positions behind it; directions beyond this many are noise.
     """
     left, values, _ = torch.linalg.svd(gradient, full_matrices=True)
-    largest = float(values[0]) if len(values) else 0.0
-    rank = min(int((values > FLOOR * largest).sum()), most) if largest > 0 else 0
-    return Span(left[:, :rank].contiguous(), left[:, rank : rank + SKETCH].float().contiguous())
+    if not len(values) or not values[0] > 0:
+        return Span(left[:, :0], left[:, :SKETCH].float(), noisy=False)
+    beyond = float(values[most]) if most < len(values) else 0.0
+    rank = min(int((values > max(FLOOR * float(values[0]), EDGE * beyond)).sum()), most)
+    outside = left[:, rank : rank + SKETCH].float().contiguous()
+    return Span(left[:, :rank].contiguous(), outside, noisy=beyond > FLOOR * float(values[0]))
