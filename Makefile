@@ -3,7 +3,7 @@
 # make test-flower  beside Flower's own code, half a minute
 # make test-all  every marker
 # make check     format, lint, types, imports
-# make bench     figures against named peers
+# make bench     figures against named peers, an hour (bench_secagg.py --points small: two minutes)
 # make readme    run what the README shows, and fail on a difference
 PYTHON ?= python3
 VENV   ?= .venv
