@@ -1,8 +1,9 @@
 # make demo      train, audit and gate two small federations
 # make test      everything that needs no extra, under three minutes
+# make test-flower  beside Flower's own code, half a minute
 # make test-all  every marker
 # make check     format, lint, types, imports
-# make bench     figures against named peers
+# make bench     figures against named peers, an hour (bench_secagg.py --points small: two minutes)
 # make readme    run what the README shows, and fail on a difference
 PYTHON ?= python3
 VENV   ?= .venv
@@ -11,7 +12,7 @@ PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 READY  := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-all check bench readme fuzz clean
+.PHONY: demo test test-flower test-all check bench readme fuzz clean
 
 demo: $(READY)
 	rm -rf demo
@@ -19,6 +20,9 @@ demo: $(READY)
 
 test: $(READY)
 	$(PYTEST) -m "not slow and not llm and not flower and not ray and not browser"
+
+test-flower: $(READY)
+	$(PYTEST) -m "flower and not slow and not ray"
 
 test-all: $(READY)
 	$(PYTEST)

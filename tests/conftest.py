@@ -1,8 +1,12 @@
 """What tests of several packages share: the demonstration, run once."""
 
 import contextlib
+import gc
 import io
 import json
+import sys
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,3 +46,14 @@ def demo_run(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
 def demo_folder(demo_run: DemoRun) -> Path:
     """The folder that the demonstration left: careless, careful, their bundles, policy.toml and trust.toml."""
     return demo_run.folder
+
+
+@pytest.fixture(autouse=True)
+def ray_leaves_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Stop Ray after a test that started it, and collect the files that it leaves open before another test is blamed."""
+    yield
+    if request.node.get_closest_marker("ray") and "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()

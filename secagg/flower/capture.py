@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
 
+from secagg.flower.passing import PassingGrid
 from secagg.flower.recording import CONFIGS, RoundRecording
 from secagg.flower.records import FROM, TO, CaptureHeader, FlowerRecord, parse_line
 from secagg.source import Source
@@ -22,15 +23,12 @@ from secagg.wire import MalformedRecord
 
 if TYPE_CHECKING:
     from flwr.app import Message as FlowerMessage
-    from flwr.app import RecordDict
-    from flwr.proto.node_pb2 import NodeInfo
     from flwr.serverapp import Grid
-    from flwr.supercore.run import Run
 
     from secagg.flower.harness import InProcessGrid
 
 
-class CapturingGrid:
+class CapturingGrid(PassingGrid):
     """A Flower `Grid` that records SecAgg+ and hands everything on unchanged.
 
     Messages without SecAgg+ (evaluation, say) are not recorded. A node that does not answer, or answers with an error,
@@ -46,10 +44,8 @@ class CapturingGrid:
     """
 
     def __init__(self, grid: "Grid | InProcessGrid", path: Path, *, function: str | None = None) -> None:
-        from flwr.serverapp import Grid
-
-        Grid.register(type(self))
-        self._grid, self._path = cast("Grid", grid), path
+        super().__init__(cast("Grid", grid))
+        self._path = path
         self._function = function or _flowers_own()
         self._recording: RoundRecording | None = None
         self._stage = ""
@@ -68,29 +64,6 @@ class CapturingGrid:
         if self._recording is not None:
             self._recording.close()
             self._recording = None
-
-    @property
-    def run(self) -> "Run":
-        """The wrapped grid's run."""
-        return self._grid.run
-
-    def set_run(self, run: "Run") -> None:
-        """Hand the run on."""
-        self._grid.set_run(run)
-
-    def create_message(
-        self, content: "RecordDict", message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
-    ) -> "FlowerMessage":
-        """Hand the request on."""
-        return self._grid.create_message(content, message_type, dst_node_id, group_id, ttl)
-
-    def get_node_ids(self) -> Iterable[int]:
-        """Return the wrapped grid's nodes."""
-        return self._grid.get_node_ids()
-
-    def get_nodes(self) -> "Iterable[NodeInfo]":
-        """Return the wrapped grid's nodes."""
-        return self._grid.get_nodes()
 
     def push_messages(self, messages: "Iterable[FlowerMessage]") -> Iterable[str]:
         """Record the messages, then hand them on."""

@@ -6,17 +6,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from secagg.flower.config import SecAggConfig
+from secagg.flower.passing import PassingGrid
 from secagg.flower.rounds import RecorderOf, SecureMean, secure_round
 from secagg.flower.trained import is_training
 from secagg.messages import RoundAborted
 
 if TYPE_CHECKING:
-    from flwr.app import Message, RecordDict
-    from flwr.proto.node_pb2 import NodeInfo
+    from flwr.app import Message
     from flwr.serverapp import Grid
-    from flwr.supercore.run import Run
-else:
-    Grid = object  # flwr is imported where it is used; the class becomes a Grid by registration
 
 INDIVIDUAL = frozenset(
     (
@@ -34,7 +31,7 @@ class IndividualReplies(TypeError):  # noqa: N818  (what the strategy asks for)
     """A strategy works on the clients' single models; under secure aggregation nobody has them."""
 
 
-class SecAggGrid(Grid):
+class SecAggGrid(PassingGrid):
     """A Flower grid over another: `train` messages become a round of secure aggregation, all else passes through.
 
     `send_and_receive` of `train` messages returns ONE reply, in the name of a survivor: an array record with the mean
@@ -42,6 +39,7 @@ class SecAggGrid(Grid):
     weight. FedAvg and its kin average one reply to itself, so they work unchanged. Strategies that compare replies
     (median, Krum, clipping by the server) do not, and would not notice; Flower's own are refused, and yours should ask
     for nothing that `len(replies) == 1` spoils. An aborted round is logged, and returned as no reply at all.
+    Clients refuse a `train` message that is pushed instead.
 
     Args:
         grid: The grid that the ServerApp was given.
@@ -50,42 +48,9 @@ class SecAggGrid(Grid):
     """
 
     def __init__(self, grid: "Grid", config: SecAggConfig | None = None, *, recorder: RecorderOf | None = None) -> None:
-        from flwr.serverapp import Grid as FlowerGrid
-
-        FlowerGrid.register(type(self))
-        self._grid, self._config, self._recorder = grid, config or SecAggConfig(), recorder
+        super().__init__(grid)
+        self._config, self._recorder = config or SecAggConfig(), recorder
         self._round = 0
-
-    @property
-    def run(self) -> "Run":
-        """The run, as the wrapped grid has it."""
-        return self._grid.run
-
-    def set_run(self, run: "Run") -> None:
-        """Set the wrapped grid's run."""
-        self._grid.set_run(run)
-
-    def create_message(
-        self, content: "RecordDict", message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
-    ) -> "Message":
-        """Return a message as the wrapped grid makes it."""
-        return self._grid.create_message(content, message_type, dst_node_id, group_id, ttl)
-
-    def get_node_ids(self) -> Iterable[int]:
-        """Return the wrapped grid's nodes."""
-        return self._grid.get_node_ids()
-
-    def get_nodes(self) -> "Iterable[NodeInfo]":
-        """Return the wrapped grid's nodes as Flower describes them."""
-        return self._grid.get_nodes()
-
-    def push_messages(self, messages: "Iterable[Message]") -> Iterable[str]:
-        """Push through the wrapped grid; clients refuse a `train` message that comes this way."""
-        return self._grid.push_messages(messages)
-
-    def pull_messages(self, message_ids: Iterable[str]) -> "Iterable[Message]":
-        """Pull through the wrapped grid."""
-        return self._grid.pull_messages(message_ids)
 
     def send_and_receive(self, messages: "Iterable[Message]", *, timeout: float | None = None) -> "Iterable[Message]":
         """Run a round where the messages are for training; `timeout` seconds count for each phase of it.

@@ -82,7 +82,7 @@ def test_broken_lines_are_a_finding_and_no_reason_not_to_look(recorded: Recorded
     lines.write_bytes(lines.read_bytes().replace(b'"type":"roster"}\n', b'"type":"roster"\n', 1))
     found = audited(file)["secagg.transcript"]
     assert found.status is Status.FAIL
-    assert found.summary.startswith("rounds/round-0002: line 9: ")
+    assert found.summary.startswith("In rounds/round-0002, line 9: ")
 
 
 def test_a_record_that_was_still_being_written_is_inconclusive(recorded: Recorded) -> None:
