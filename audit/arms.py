@@ -6,6 +6,7 @@ them.
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,10 @@ class Reconstruction:
 
 Attack = Callable[[Sighting, tuple[Defence, ...]], tuple[Reconstruction, ...]]
 """Reads a sighting, knowing what it has been put through; is never shown the truth in it."""
+Play = Callable[[Attack, Sequence[Sighting], tuple[Defence, ...]], list[tuple[Reconstruction, ...]]]
+"""Lets an attack read many sightings, and returns what it makes of each; all three arms are played at once."""
+Adapt = Callable[[Defence | None, int], str | None]
+"""Names the variant that answers a defence (None: there was none) in views of that many records; None: none does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +86,9 @@ def run_arms(
     *,
     declared: Sequence[Defence] = (),
     has_bias: bool = True,
+    adapt: Adapt | None = None,
+    play: Play | None = None,
+    low_rank: Collection[str] | None = None,
 ) -> Played:
     """Play an attack in three arms.
 
@@ -93,20 +101,27 @@ def run_arms(
         reads: Names of the tensors that the attack reads.
         rng: Draws the records, views and noise of the null arm.
         declared: What the views are known to have been put through, beside what is seen in them.
-        has_bias: Whether the layer that is read has a bias.
+        has_bias: Whether the layer that is read has a bias; asked where `adapt` is left to the linear readings.
+        adapt: Which variant of the attack answers what.
+        play: How many sightings are read; None: one after another.
+        low_rank: Those of `reads` whose gradient has at most the rank of its records, in which noise shows; None: all.
     """
     names = tuple(reads)
-    seen = [_defences(sighting, names, declared) for sighting in scene.sightings]
+    noisy = names if low_rank is None else tuple(low_rank)
+    seen = [_defences(sighting, names, noisy, declared) for sighting in scene.sightings]
     met = tuple({defence.name: defence for defences in seen for defence in defences}.values())
     owners = [sighting.records for sighting in scene.sightings]
-    results = [attack(sighting, met) for sighting in scene.sightings]
-    system = _scored(results, owners, scene)
-
-    nulls, without = _null_results(attack, scene, names, seen, met, results, rng)
-    null = _scored(nulls, owners, scene)
-
+    nulls, others, without = _null_sightings(scene, names, seen, rng)
     twins = _twins(scene, names)
-    control = _scored([attack(twin, met) for twin in twins], [twin.records for twin in twins], scene)
+
+    asked = [*scene.sightings, *(null for null in nulls if null is not None), *twins]
+    found = iter((play or one_by_one)(attack, asked, met))
+    results = [next(found) for _ in scene.sightings]
+    system = _scored(results, owners, scene)
+    drawn = [() if null is None else next(found) for null in nulls]
+    spared = [one if other is None else results[other] for one, other in zip(drawn, others, strict=True)]
+    null = _scored(spared, owners, scene)
+    control = _scored(list(found), [twin.records for twin in twins], scene)
 
     used = _used(scene)
     variants = tuple(system.hits) or tuple(control.hits)
@@ -116,7 +131,7 @@ def run_arms(
                       control.hits.get(name, nothing), without)
         for name in variants
     }  # fmt: skip
-    answers, unanswered = _answers(scene, seen, has_bias)
+    answers, unanswered = _answers(scene, seen, adapt or partial(_linear_answer, has_bias=has_bias))
     called_for = [paired[name].control for name in answers if name in paired]
     weakest = min(called_for or [one.control for one in paired.values()], key=np.sum, default=nothing)
     if clopper_pearson(int(weakest.sum()), len(nothing), side="one").low < LEAST_CONTROL:
@@ -146,10 +161,20 @@ def read_tensors(view: View, names: Collection[str]) -> dict[str, Array]:
     return {name: view.tensors[name].double().numpy() for name in names}
 
 
-def _defences(sighting: Sighting, names: tuple[str, ...], declared: Sequence[Defence]) -> tuple[Defence, ...]:
+def one_by_one(
+    attack: Attack, sightings: Sequence[Sighting], defences: tuple[Defence, ...]
+) -> list[tuple[Reconstruction, ...]]:
+    """Return what an attack makes of each sighting, read one after another."""
+    return [attack(sighting, defences) for sighting in sightings]
+
+
+def _defences(
+    sighting: Sighting, names: tuple[str, ...], noisy: tuple[str, ...], declared: Sequence[Defence]
+) -> tuple[Defence, ...]:
     """Return what a sighting has been put through: seen in its first view, or declared."""
     view = sighting.views[0]
-    seen = list(detect(list(read_tensors(view, names).values()), records=len(view.truth)))
+    tensors = read_tensors(view, names)
+    seen = list(detect(list(tensors.values()), records=len(view.truth), low_rank=[tensors[name] for name in noisy]))
     if view.noise_deviation > 0:  # an estimate from many records is too low: they hide part of the noise
         seen = [one for one in seen if one.name is not DefenceName.NOISE]
         detail = f"declared deviation {view.noise_deviation:.2g} a coordinate"
@@ -162,42 +187,42 @@ def _defences(sighting: Sighting, names: tuple[str, ...], declared: Sequence[Def
     return (*seen, *(one for one in declared if one.name not in known))
 
 
-def _answers(scene: Scene, seen: Sequence[tuple[Defence, ...]], has_bias: bool) -> tuple[set[str], tuple[str, ...]]:
+def _linear_answer(defence: Defence | None, records: int, *, has_bias: bool) -> str | None:
+    """Return the reading of a linear layer that answers a defence."""
+    if defence is None:
+        return "ratio" if has_bias else None
+    return defence.adapt(records, has_bias=has_bias)
+
+
+def _answers(scene: Scene, seen: Sequence[tuple[Defence, ...]], adapt: Adapt) -> tuple[set[str], tuple[str, ...]]:
     """Return the variants that the views call for, and the defences for which there is none."""
     variants: set[str] = set()
     missing: set[str] = set()
     for sighting, defences in zip(scene.sightings, seen, strict=True):
         for defence in defences:
-            variant = defence.adapt(len(sighting.records), has_bias=has_bias)
+            variant = adapt(defence, len(sighting.records))
             if variant is None:
                 missing.add(defence.name.value)
             else:
                 variants.add(variant)
-    return variants or ({"ratio"} if has_bias else set()), tuple(sorted(missing))
+    plain = adapt(None, 1)
+    return variants or ({plain} if plain else set()), tuple(sorted(missing))
 
 
-def _null_results(
-    attack: Attack,
-    scene: Scene,
-    names: tuple[str, ...],
-    seen: Sequence[tuple[Defence, ...]],
-    met: tuple[Defence, ...],
-    results: Sequence[tuple[Reconstruction, ...]],
-    rng: np.random.Generator,
-) -> tuple[list[tuple[Reconstruction, ...]], IntArray]:
-    """Return what the attack makes of other records, a sighting each, and the records for which there are no others."""
+def _null_sightings(
+    scene: Scene, names: tuple[str, ...], seen: Sequence[tuple[Defence, ...]], rng: np.random.Generator
+) -> tuple[list[Sighting | None], list[int | None], IntArray]:
+    """Return, for each sighting, one of other records, or the position of another; and the records with neither."""
     drawn, others = null_records(scene, rng), other_sightings(scene, rng)
-    found: list[tuple[Reconstruction, ...]] = []
+    nulls: list[Sighting | None] = []
+    spared: list[int | None] = []
     without: list[int] = []
     for sighting, truth, other, defences in zip(scene.sightings, drawn, others, seen, strict=True):
-        if truth is not None:
-            found.append(attack(_null_sighting(sighting, truth, scene, names, defences, rng), met))
-        elif other is not None:
-            found.append(results[other])
-        else:
-            found.append(())
+        nulls.append(None if truth is None else _null_sighting(sighting, truth, scene, names, defences, rng))
+        spared.append(other if truth is None else None)
+        if truth is None and other is None:
             without.extend(sighting.records.tolist())
-    return found, np.array(without, dtype=np.int64)
+    return nulls, spared, np.array(without, dtype=np.int64)
 
 
 def _null_sighting(

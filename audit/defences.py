@@ -77,18 +77,18 @@ class Defence:
                 return "ratio" if has_bias else ("singular vector" if records == 1 else None)
 
 
-def detect(tensors: Sequence[Array], *, records: int) -> tuple[Defence, ...]:
+def detect(tensors: Sequence[Array], *, records: int, low_rank: Sequence[Array] | None = None) -> tuple[Defence, ...]:
     """Return what the tensors that an attack reads have been put through, by their values alone.
 
     Args:
         tensors: Such as weight and bias gradient of a layer; the largest is judged, small ones say little.
-        records: Records behind the view: without noise the weight gradient has at most this rank.
+        records: Records behind the view: without noise the weight gradient of a linear layer has at most this rank.
+        low_rank: Weight gradients of linear layers, in which noise shows; None: `tensors` are such.
 
     Returns:
         At most one of signs and levels, zeros beside either; noise only where none of them hides it.
     """
-    matrix = max(tensors, key=lambda tensor: tensor.size)
-    matrix = matrix.reshape(len(matrix), -1) if matrix.ndim else matrix.reshape(1, 1)
+    matrix = _largest(tensors)
     found = []
     alive = matrix[np.ix_((matrix != 0).any(axis=1), (matrix != 0).any(axis=0))]
     if not alive.size:
@@ -103,10 +103,17 @@ def detect(tensors: Sequence[Array], *, records: int) -> tuple[Defence, ...]:
     elif step:
         levels = round(float(np.ptp(alive)) / step) + 1
         found.append(Defence(DefenceName.LEVELS, f"{levels} equally spaced levels", amount=step))
-    untouched = float((matrix == 0).mean()) < 1e-3  # noise leaves no zero where it was added; pruning looks like noise
-    if not found and untouched and (deviation := noise_deviation(matrix, records)):
+    judged = matrix if low_rank is None else _largest(low_rank)
+    untouched = float((judged == 0).mean()) < 1e-3  # noise leaves no zero where it was added; pruning looks like noise
+    if judged.size and not found and untouched and (deviation := noise_deviation(judged, records)):
         found.append(Defence(DefenceName.NOISE, f"estimated deviation {deviation:.2g} a coordinate", amount=deviation))
     return tuple(found)
+
+
+def _largest(tensors: Sequence[Array]) -> Array:
+    """Return the largest tensor as a matrix, a row for each output; empty where there is none."""
+    matrix = max(tensors, key=lambda tensor: tensor.size, default=np.zeros((0, 0)))
+    return matrix.reshape(len(matrix), -1) if matrix.ndim else matrix.reshape(1, 1)
 
 
 def noise_deviation(matrix: Array, records: int) -> float:
