@@ -16,7 +16,7 @@ IntArray = npt.NDArray[np.int64]
 
 PER_CLASS = 4
 """Labelled records of each class that the attacker has."""
-DRAWS = 9
+DRAWS = 5
 """Times that those are drawn; the draw of the median difference is reported, so that a lucky one is not."""
 
 

@@ -34,7 +34,7 @@ def test_the_penalty_is_the_one_that_leaving_out_chooses(n: int, p: int) -> None
 
 
 def test_the_penalty_has_the_least_error_of_fits_that_leave_one_pair_out() -> None:
-    features, records, _ = pairs(2, 15, 6, 2, 2.0)
+    features, records, _ = pairs(2, 9, 4, 2, 2.0)
     squared = np.linalg.svd(features - features.mean(axis=0), compute_uv=False) ** 2
 
     def slow(penalty: float) -> float:

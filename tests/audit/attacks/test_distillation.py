@@ -152,7 +152,7 @@ def test_more_rounds_tell_more(shared, ask, digits) -> None:
     rng = np.random.default_rng(0)
     clients = dealt(digits, 15, 60, skewed=True, start=100)
     found = []
-    for rounds in (1, 8):
+    for rounds in (1, 6):
         folder = shared(trained(), clients, rounds=rounds, change=lambda z: z + 20 * rng.normal(size=z.shape))
         found.append(ask(distillation, folder).value("identifiability"))
     assert found[1] > found[0] + 0.2
@@ -200,7 +200,7 @@ def test_own_transfer_records_of_an_overfit_client_are_told(shared, ask, digits)
 
 
 def test_own_transfer_records_that_nobody_learnt_are_not_told(shared, ask, digits) -> None:
-    clients = dealt(digits, 100, 20, skewed=True, start=300)
+    clients = dealt(digits, 30, 20, skewed=True, start=300)
     x = np.concatenate([digits.x[:100].astype(np.float64), *[own[:6] for own, _ in clients]])
     y = np.concatenate([digits.y[:100], *[labels[:6] for _, labels in clients]])
     asked = ask(distillation, shared(luck(1), clients, public=(x, y)))
@@ -238,7 +238,9 @@ def test_records_that_clients_learnt_by_heart_are_drawn_at_full(shared, ask, dig
 @pytest.mark.slow
 def test_logits_that_say_nothing_pass_at_full(shared, ask, digits) -> None:
     public = digits.x[:600].astype(np.float64), digits.y[:600]
-    asked = ask(distillation, shared(luck(), one_of_each(digits, 120, 4), public=public), effort=Effort.FULL)
+    asked = ask(
+        distillation, shared(luck(), dealt(digits, 120, 8, skewed=True, start=700), public=public), effort=Effort.FULL
+    )
     assert asked.value("control_paired_identifiability") > 0.5
     assert asked.value("paired_identifiability") < 0.02
     assert asked.finding.status is Status.PASS, asked.finding.summary
@@ -246,7 +248,7 @@ def test_logits_that_say_nothing_pass_at_full(shared, ask, digits) -> None:
 
 @pytest.mark.parametrize("clients", [2, 4, 5, 7])
 def test_few_clients_are_accused_by_luck_once_in_a_hundred_at_most(clients: int) -> None:
-    accused = [_accused(seed, clients) for seed in range(500)]
+    accused = [_accused(seed, clients) for seed in range(300)]
     assert np.mean(accused) <= 0.01
 
 
@@ -286,7 +288,7 @@ def test_logits_of_nobody_draw_nobody_in_five_percent_at_most(digits) -> None:
     accused = []
     for seed in range(200):
         rng = np.random.default_rng(seed)
-        x = digits.x[rng.permutation(len(digits.x))[:230]].astype(np.float64)
+        x = digits.x[rng.permutation(len(digits.x))[:130]].astype(np.float64)
         owners = [np.arange(3 * client, 3 * client + 3) for client in range(10)]
         asked = cells_of(owners, [np.arange(3)] * 10, x)
         logits = np.tensordot(rng.normal(size=(10, 64, 5)), x[30:], axes=(1, 1)).transpose(0, 2, 1)
