@@ -173,6 +173,8 @@ def test_it_is_asked_where_scores_are_declared(ask: Callable[..., Any], folder: 
     from audit.manifest import load_system
 
     system = folder()
-    assert missing(lower, load_system(system.done() / "system.toml").system) == ("data.canary-scores",)
+    assert missing(lower, load_system(system.done() / "system.toml").system) == (
+        "data.canary-scores|model.layers|model.definition",
+    )
     system.scores(**GOOD)
     assert missing(lower, load_system(system.done() / "system.toml").system) == ()
