@@ -19,7 +19,7 @@ BoolArray = npt.NDArray[np.bool_]
 MOST_DEGREES = 1e4
 """Degrees of freedom of a prior under which all records have one variance; Student's t is normal from there."""
 LEAST_VARIANCE = 1e-12
-"""Relative to the mean of all variances, so that scores that never change have a logarithm."""
+"""So that scores that never change have a logarithm, and a width; of the mean of all variances where there are some."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,8 @@ def predictive(shadow: Array, used: BoolArray) -> StudentT:
     total = weight + count
     location = (weight * centre + count * mean) / total
     spread = prior_degrees * prior_variance + squares + weight * count / total * (mean - centre) ** 2
-    return StudentT(location, np.sqrt(spread / degrees * (1 + 1 / total)), degrees)
+    scale = np.sqrt(np.maximum(spread / degrees, LEAST_VARIANCE) * (1 + 1 / total))
+    return StudentT(location, scale, degrees)
 
 
 def online_ratio(target: Array, shadow: Array, member: BoolArray) -> Array:

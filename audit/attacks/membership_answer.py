@@ -64,11 +64,11 @@ def answered(system: System, ctx: Context, measured: Measured) -> Finding:
     """Return the finding that the scores support, and keep scores and curves as evidence."""
     attacks = separations(measured.scored)
     first = next(iter(attacks))
-    control = None if measured.control is None else separations(measured.control).get(first)
+    control = None if measured.control is None else separations(measured.control)
     half = halved(measured.scored.member, ctx.rng("advantage"))
     claim = system.claims.membership_advantage if system.claims else None
     judged = judge(attacks, control, half=half, claim=claim, complete=measured.complete, calibrated=first != LOSS)
-    measurements = _measurements(attacks, judged.attack, control, half, claim, measured.source)
+    measurements = _measurements(attacks, judged.attack, control or {}, half, claim, measured.source)
     arrays = {"member": measured.scored.member, **{_word(name): one.scores for name, one in attacks.items()}}
     kept = ctx.evidence(f"{ctx.check.id} scores", npz_bytes(arrays), "application/x-npz", Confidentiality.RESTRICTED)
     return ctx.finding(
@@ -79,7 +79,7 @@ def answered(system: System, ctx: Context, measured: Measured) -> Finding:
         basis=measured.basis,
         detail=_detail(attacks, measured.source),
         measurements=measurements,
-        evidence=[ctx.plot(_plot(attacks, judged.attack, control)), kept],
+        evidence=[ctx.plot(_plot(attacks, judged.attack, (control or {}).get(judged.attack))), kept],
         remedy=_remedy(judged, attacks[judged.attack]),
         limitations=[*measured.limitations, *_limits(attacks)],
         reason=judged.reason,
@@ -89,7 +89,7 @@ def answered(system: System, ctx: Context, measured: Measured) -> Finding:
 def _measurements(
     attacks: Mapping[str, Separation],
     headline: str,
-    control: Separation | None,
+    control: Mapping[str, Separation],
     half: npt.NDArray[np.bool_],
     claim: float | None,
     source: str,
@@ -97,13 +97,14 @@ def _measurements(
     """Return the figures of the attack that decides, then those of the others, named after them."""
     main = attacks[headline]
     found = [
-        *_rates(main, f"{headline}, {source}", "", control),
-        _area(main, f"{headline}, {source}", "", control),
+        *_rates(main, f"{headline}, {source}", "", control.get(headline)),
+        _area(main, f"{headline}, {source}", "", control.get(headline)),
         _advantage(main, half, claim),
     ]
     for name, attack in attacks.items():
         if name != headline:
-            found += [*_rates(attack, name, f"_{_word(name)}", None), _area(attack, name, f"_{_word(name)}", None)]
+            word, leaking = f"_{_word(name)}", control.get(name)
+            found += [*_rates(attack, name, word, leaking), _area(attack, name, word, leaking)]
     return found
 
 
@@ -155,7 +156,10 @@ def _advantage(attack: Separation, half: npt.NDArray[np.bool_], claim: float | N
 
 
 def _summary(
-    attacks: Mapping[str, Separation], judged: Judgement, control: Separation | None, claim: float | None
+    attacks: Mapping[str, Separation],
+    judged: Judgement,
+    control: Mapping[str, Separation] | None,
+    claim: float | None,
 ) -> str:
     main = attacks[judged.attack]
     bounds, area = main.found_bounds(CONFIDENCE), main.auc_interval()
@@ -175,7 +179,8 @@ def _summary(
                 f"at most {area.high:.2f}."
             )
         case "control-failed" if control is not None:
-            return f"The attack cannot have found much: of a model that leaks it finds {control.found().value:.1%}."
+            most = max(one.found().value for one in control.values())
+            return f"The attacks cannot have found much: of a model made to leak they find {most:.1%} at best."
         case "control-failed":
             return f"{told}; without scores of a model that leaks it is not known what the attack would find."
         case "too-few-records":
@@ -198,9 +203,9 @@ def _detail(attacks: Mapping[str, Separation], source: str) -> str:
 
 def _plot(attacks: Mapping[str, Separation], headline: str, control: Separation | None) -> RocPlot:
     """Return the curves of all attacks, and the points that the rule and the report look at."""
-    series = [_curve(name, attack) for name, attack in attacks.items()]
+    series = [curve(name, attack) for name, attack in attacks.items()]
     if control is not None:
-        series.append(_curve("positive control", control))
+        series.append(curve("positive control", control))
     points = []
     for asked in (LOW_RATE, LOWEST_RATE):
         rate = attacks[headline].found(asked)
@@ -213,7 +218,7 @@ def _plot(attacks: Mapping[str, Separation], headline: str, control: Separation 
     return RocPlot(title="Members found, by false-positive rate", series=tuple(series), points=tuple(points))
 
 
-def _curve(label: str, attack: Separation) -> RocSeries:
+def curve(label: str, attack: Separation) -> RocSeries:
     """Return the highest true-positive rate at each false-positive rate, thinned evenly on a logarithmic axis."""
     members, others = np.sort(attack.scores[attack.member]), np.sort(attack.scores[~attack.member])[::-1]
     false = np.arange(len(others) + 1) / len(others)

@@ -32,7 +32,7 @@ LEAST_RECORDS = 400
 """Records that are kept, however much their training costs."""
 DEFAULT = Recipe(local_epochs=50, batch_size=32, learning_rate=0.1)
 """Where the system does not say how it trains."""
-BY_HEART = Recipe(local_epochs=100, batch_size=32, learning_rate=5e-3, optimiser="adam")
+BY_HEART = Recipe(local_epochs=60, batch_size=32, learning_rate=1e-2, optimiser="adam")
 """How the twin that leaks is trained."""
 CONTROL_RECORDS = 500
 """Records that the twin and its shadows choose from, at most."""
@@ -164,7 +164,7 @@ def operations(model: nn.Module, x: Tensor) -> int:
     """Return the floating-point operations of one forward pass of `x`, shape (1, *input_shape), counted by torch."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(x)
-    return max(int(counter.get_total_flops()), sum(parameter.numel() for parameter in model.parameters()))
+    return max(int(counter.get_total_flops()), *(parameter.numel() for parameter in model.parameters()), 1)
 
 
 def _sample(records: Records, most: int, rng: np.random.Generator) -> Records:

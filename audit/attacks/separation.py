@@ -146,7 +146,7 @@ def halved(member: BoolArray, rng: np.random.Generator) -> BoolArray:
 
 def judge(
     attacks: Mapping[str, Separation],
-    control: Separation | None,
+    control: Mapping[str, Separation] | None,
     *,
     half: BoolArray,
     claim: float | None = None,
@@ -159,11 +159,11 @@ def judge(
     own false-positive rate may be), of the AUC above 0.60, an upper bound of the AUC below 0.40, or a claimed advantage
     below its lower bound; at a confidence of 95 % for all attacks together (Bonferroni). Pass: every attack's upper
     bounds, 95 % each, at most 5 % and 0.60, an AUC that does not fall below 0.40 either, at least 100 members and
-    non-members, and the control found at more than 5 %.
+    non-members, and a control of which the same attacks find more than 5 %.
 
     Args:
         attacks: At least one, on the same records, the strongest first.
-        control: The strongest on a model that leaks; None where there is none.
+        control: The same attacks on a model that leaks; None where there is none.
         half: Records on which the threshold of the advantage is chosen; see `halved`.
         claim: The advantage that the owner claims at most.
         complete: Whether the attacks ran in full.
@@ -176,7 +176,8 @@ def judge(
     first, main = next(iter(attacks.items()))
     members = int(main.member.sum())
     reason = ""
-    if control is None or control.found_bounds(CONFIDENCE).low <= MOST_FOUND:
+    leaks = control is not None and any(_finds(attack, each) for attack in control.values())
+    if control is None or set(control) < set(attacks) or not leaks:
         reason = "control-failed"
     elif min(members, len(main.member) - members) < LEAST_PEOPLE:
         reason = "too-few-records"
@@ -191,13 +192,17 @@ def judge(
 def _accused(attack: Separation, half: BoolArray, confidence: float, claim: float | None) -> Accusation:
     """Return which of the rule's limits an attack exceeds, each at `confidence`."""
     area = attack.auc_interval(2 * confidence - 1)  # two-sided, so that each end has `confidence`
-    limit = max(MOST_FOUND, attack.false_bounds(confidence).high)
     return Accusation(
-        found=attack.found_bounds(confidence).low > limit,
+        found=_finds(attack, confidence),
         ranked=area.low > MOST_AUC,
         reversed=area.high < 1 - MOST_AUC,
         claim=claim is not None and attack.advantage(half, confidence).low > claim,
     )
+
+
+def _finds(attack: Separation, confidence: float) -> bool:
+    """Tell whether an attack surely finds more members than a pass allows, and than its false-positive rate may be."""
+    return attack.found_bounds(confidence).low > max(MOST_FOUND, attack.false_bounds(confidence).high)
 
 
 def _quiet(attack: Separation) -> bool:

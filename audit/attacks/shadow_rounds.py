@@ -164,8 +164,10 @@ class Rounds:
                 noised[name] = _mean(after[name])
                 continue
             clipped = deltas[name] * factors.reshape(*factors.shape, *[1] * (tensor.ndim - 1))
-            noise = torch.stack([torch.randn(tensor.shape[1:], generator=one) for one in self.own])
-            noised[name] = tensor + clipped.mean(1) + deviation * noise.to(tensor)
+            noised[name] = tensor + clipped.mean(1)
+            if deviation > 0:
+                noise = torch.stack([torch.randn(tensor.shape[1:], generator=one) for one in self.own])
+                noised[name] += deviation * noise.to(tensor)
         return noised
 
 
