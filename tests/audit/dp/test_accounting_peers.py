@@ -62,7 +62,9 @@ def test_poisson_sampling_is_accounted_as_by_opacus(row: dict[str, Any]) -> None
     assert ours.gdp == pytest.approx(theirs["gdp"], rel=1e-4)
 
 
-@pytest.mark.parametrize(("noise", "steps", "delta"), [(4.0, 100, 1e-5), (0.8, 1, 1e-6)])
+@pytest.mark.parametrize(
+    ("noise", "steps", "delta"), [pytest.param(4.0, 100, 1e-5, marks=pytest.mark.slow), (0.8, 1, 1e-6)]
+)
 def test_full_participation_has_googles_figure(noise: float, steps: int, delta: float) -> None:
     full = DifferentialPrivacy(sampling="full", noise_multiplier=noise, steps=steps, delta=delta)
     assert recompute(full).estimate == pytest.approx(distribution(noise, steps, delta), rel=1e-3)

@@ -70,7 +70,7 @@ def test_scores_that_say_nothing_prove_nothing() -> None:
     assert lower_bound(np.zeros(40), np.arange(40) < 20, delta=DELTA).low == 0
 
 
-@pytest.mark.parametrize("epsilon", [1.0, 4.377])
+@pytest.mark.parametrize("epsilon", [pytest.param(1.0, marks=pytest.mark.slow), 4.377])
 def test_the_power_that_is_told_is_the_share_that_is_caught(epsilon: float) -> None:
     m, rng = canaries_needed(epsilon, DELTA), np.random.default_rng(8)
     told = gaussian_power(m, epsilon, DELTA)

@@ -53,9 +53,7 @@ def test_rehearsed_canaries_tell_the_epsilon_of_the_mechanism() -> None:
 def test_without_noise_every_canary_gives_itself_away() -> None:
     scores = run(noise_multiplier=0.0)
     assert scores.score[scores.included].min() > scores.score[~scores.included].max()
-    assert (
-        gaussian_bounds(scores.score, scores.included, delta=DELTA, alpha=0.025).low > 20
-    )  # held down by the other canaries
+    assert gaussian_bounds(scores.score, scores.included, delta=DELTA, alpha=0.025).low > 20
 
 
 @pytest.mark.parametrize(("sampling", "spread"), [("poisson", True), ("fixed-size", True), ("full", False)])
