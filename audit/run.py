@@ -24,7 +24,7 @@ from reports.errors import FedauditError, SystemFileError
 from reports.evidence import evidence_root
 from reports.executor import Executor, Serial
 from reports.keys import PrivateKey
-from reports.model import Auditor, Effort, Finding, Provenance, Report, Severity, Status, System
+from reports.model import Auditor, Effort, Finding, Provenance, Remedy, Report, Severity, Status, System
 from reports.seed import derived_seed
 from reports.statement import Statement, declared_subjects, make_statement
 from reports.version import VERSION
@@ -250,7 +250,7 @@ def ask(planned: Planned, context: Context, *, files_must_fit: bool = False) -> 
         if files_must_fit and isinstance(error, FedauditError) and error.exit_code == FedauditError.exit_code:
             raise
         log.debug("%s stopped with %s", planned.check.id, type(error).__name__, exc_info=error)
-        return (_broken(context, error),)
+        return (_too_large(context) if _out_of_memory(error) else _broken(context, error),)
     return found
 
 
@@ -263,6 +263,24 @@ def _accept(check: Check, found: Iterable[Finding]) -> None:
         raise ValueError("the check yielded two findings with one key")
     if any(finding.check != check.id for finding in found):
         raise ValueError("the check yielded a finding of another check")
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Tell whether the machine had too little memory; torch says so of the CPU in words alone."""
+    import torch
+
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    )
+
+
+def _too_large(context: Context) -> Finding:
+    remedy = Remedy(
+        parameter="effort", direction="lower",
+        text="Ask on a machine with more memory, on --device cpu, or at a lower effort.",
+    )  # fmt: skip
+    summary = "The machine's memory did not suffice, so the check gave no answer."
+    return context.finding(Status.INCONCLUSIVE, summary, remedy=remedy, reason="budget")
 
 
 def _broken(context: Context, error: Exception) -> Finding:
