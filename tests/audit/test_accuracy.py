@@ -1,4 +1,4 @@
-"""`integrity.accuracy`: a true claim passes, a false one and a useless model fail, and the permuted labels are watched."""
+"""`integrity.accuracy`: a true claim passes, a false one and a useless model fail, permuted labels are watched."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from unlearning.layers import build_layers
 @pytest.fixture(scope="module")
 def classifier(digits: Any) -> nn.Module:
     """Right on about nineteen digits in twenty."""
-    return trained_on((digits.x[:900], digits.y[:900]), Recipe(local_epochs=10, learning_rate=0.2))
+    return trained_on((digits.x[:900], digits.y[:900]), Recipe(local_epochs=30, learning_rate=0.1))
 
 
 def judged(ask: Any, folder: Path, model: nn.Module, records: Any, role: str = "nonmembers", **described: Any) -> Any:
