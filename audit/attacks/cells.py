@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from audit.attacks.paired_logits import Cell, drawn, remembering
+from audit.attacks.paired_logits import Pair, drawn, pair_of, remembering
 from audit.decision import Arms, Paired
 from audit.identify import identified
 
@@ -15,16 +15,30 @@ BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class Cell:
+    """A client and a label of which it has records."""
+
+    client: int
+    """Row of the logits."""
+    label: int
+    """Column of the logits."""
+
+
 @dataclass(frozen=True, eq=False)
 class Cells:
     """What is to be drawn, and whom it could be."""
 
     cells: tuple[Cell, ...]
-    """At least one."""
+    """At least one, those of a client together."""
     owners: tuple[IntArray, ...]
     """For each cell the positions of its records among the candidates."""
     candidates: Array
     """Shape (N, d), raw units: the planted records, then the public ones."""
+
+    def of(self, client: int) -> list[int]:
+        """Return the positions of a client's cells."""
+        return [place for place, cell in enumerate(self.cells) if cell.client == client]
 
     def sample(self, most: int, rng: np.random.Generator) -> "Cells":
         """Return at most `most` of the cells, drawn at random."""
@@ -62,12 +76,18 @@ def play_cells(asked: Cells, logits: Array, public: Array, rng: np.random.Genera
     order = rng.permutation(len(logits))
     following = np.empty_like(order)
     following[order] = np.roll(order, 1)
-    other = [Cell(int(following[cell.client]), cell.label) for cell in asked.cells]
-    first = tuple(own[:1] for own in asked.owners)
+    known = tuple(own[:1] for own in asked.owners)
+    places = {client: asked.of(client) for client in dict.fromkeys(cell.client for cell in asked.cells)}
+    labels = {client: [asked.cells[place].label for place in own] for client, own in places.items()}
+    pairs: dict[str, list[Pair]] = {"system": [], "null": [], "control": []}
+    for client, own in places.items():
+        remembered = {asked.cells[place].label: asked.candidates[known[place][0]] for place in own}
+        pairs["system"].append(pair_of(logits, client, labels[client]))
+        pairs["null"].append(pair_of(logits, int(following[client]), labels[client]))
+        pairs["control"].append(pair_of(remembering(logits, public, client, remembered), client, labels[client]))
     arms = {
-        "system": _hits(drawn(logits, public, asked.cells), asked.owners, asked.candidates),
-        "null": _hits(drawn(logits, public, other), asked.owners, asked.candidates),
-        "control": _hits(_remembered(asked, first, logits, public), first, asked.candidates),
+        name: _hits(drawn(made, public), known if name == "control" else asked.owners, asked.candidates)
+        for name, made in pairs.items()
     }
     variants = {name: Paired(hits, arms["null"][name], arms["control"][name]) for name, hits in arms["system"].items()}
     system, null, control = (np.any(list(hits.values()), axis=0) for hits in arms.values())
@@ -79,18 +99,6 @@ def play_cells(asked: Cells, logits: Array, public: Array, rng: np.random.Genera
         views=len({cell.client for cell in asked.cells}),
         variants=variants,
     )
-
-
-def _remembered(asked: Cells, first: Sequence[IntArray], logits: Array, public: Array) -> dict[str, Array]:
-    """Return what is drawn from clients that know one record of each cell by heart."""
-    found: dict[str, Array] = {}
-    for client in sorted({cell.client for cell in asked.cells}):
-        places = [place for place, cell in enumerate(asked.cells) if cell.client == client]
-        known = {asked.cells[place].label: asked.candidates[first[place][0]] for place in places}
-        guesses = drawn(remembering(logits, public, client, known), public, [asked.cells[place] for place in places])
-        for name, guess in guesses.items():
-            found.setdefault(name, np.zeros((len(asked.cells), *guess.shape[1:])))[places] = guess
-    return found
 
 
 def _hits(guesses: Mapping[str, Array], owners: Sequence[IntArray], candidates: Array) -> dict[str, BoolArray]:

@@ -22,8 +22,12 @@ Decoder = Callable[[Array], Array]
 
 PENALTIES = np.logspace(-12, 3, 31)
 """Penalties that are tried, times the mean squared singular value of the features."""
+MOST_JUDGED = 128
+"""Coordinates of a record, evenly spaced, by whose error the penalty is chosen; fitted are all."""
 LEAST_EIGENVALUE = 1e-14
 """Directions whose squared singular value is below this share of the largest are rounding."""
+MOST_MIXED = 2048
+"""Coordinates of a record up to which the control's layer mixes all of them."""
 WIDTHS = (256, 512)
 """Hidden layers of the network."""
 EPOCHS = 30
@@ -68,11 +72,12 @@ def fit_ridge(features: Array, records: Array) -> Ridge:
     if not len(squared):  # every feature is constant: the mean record is all there is to say
         return Ridge(centre, np.zeros((features.shape[1], records.shape[1])), mean, 0.0)
     projected = left.T @ targets
+    judged = np.unique(np.linspace(0, records.shape[1] - 1, MOST_JUDGED).astype(int))
     best, penalty = np.inf, 0.0
     for candidate in (PENALTIES * squared.mean()).tolist():
         kept = squared / (squared + candidate)
         leverage = (left**2) @ kept + 1 / len(inputs)
-        residual = (targets - left @ (kept[:, None] * projected)) / (1 - leverage)[:, None]
+        residual = (targets[:, judged] - left @ (kept[:, None] * projected[:, judged])) / (1 - leverage)[:, None]
         error = float((residual**2).sum())
         if error < best:
             best, penalty = error, candidate
@@ -145,7 +150,8 @@ def wide_features(records: Array, public: Array, rng: np.random.Generator) -> tu
     """Return what an untrained wide layer makes of records and of public ones: nothing is hidden in it.
 
     The positive control of every decoder: one linear layer with ReLU, twice as wide as a record is long, on records
-    standardised as a whole.
+    standardised as a whole. Of long records the layer takes each coordinate and its opposite, else its weights alone
+    would fill the memory.
 
     Args:
         records: Shape (n, d).
@@ -155,8 +161,12 @@ def wide_features(records: Array, public: Array, rng: np.random.Generator) -> tu
     Returns:
         Features of `records`, shape (n, 2 d), and of `public`, shape (m, 2 d).
     """
-    length = records.shape[1]
-    weight = rng.standard_normal((length, 2 * length)) / np.sqrt(length)
-    mean, deviation = public.mean(), public.std() or 1.0
-    first, second = (np.maximum(((x - mean) / deviation) @ weight, 0.0) for x in (records, public))
-    return first, second
+    length, mean, deviation = records.shape[1], public.mean(), public.std() or 1.0
+    weight = rng.standard_normal((length, 2 * length)) / np.sqrt(length) if length <= MOST_MIXED else None
+
+    def layer(x: Array) -> Array:
+        scaled = (x - mean) / deviation
+        mixed = np.concatenate([scaled, -scaled], axis=1) if weight is None else scaled @ weight
+        return np.asarray(np.maximum(mixed, 0.0))
+
+    return layer(records), layer(public)

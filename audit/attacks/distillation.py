@@ -77,14 +77,12 @@ def _answered(
     status = min((part.status for part in parts), key=order.index)
     chosen = [part for part in parts if part.status is status]
     severities = [part.severity for part in chosen if part.severity is not None]
-    mend = None
+    mend = chosen[0].remedy
     if status is Status.FAIL:
         mend = Remedy(
             parameter="federation.visibility", direction="set", value="aggregate",
             text="Let the server see the mean of the logits alone (secure aggregation), or add noise to them.",
         )  # fmt: skip
-    elif chosen[0].reason in ("too-few-records", "undecided"):
-        mend = _more_clients()
     summary = " ".join(part.sentence for part in chosen) if status is Status.FAIL else chosen[0].sentence
     return ctx.finding(
         status,
@@ -131,6 +129,7 @@ def _by_label_mix(system: System, ctx: Context, shared: SharedLogits) -> Part:
         tuple(arm_measurements(arms, decision, "identifiability", method)),
         (*arms_plot(ctx, arms, decision, title, "share of clients named"), kept),
         "\n".join([*counts, f"Exact p, binomial and by exchange, after Holm: {p_value:.3g}."]),
+        _more_clients() if decision.reason in ("too-few-records", "undecided") else None,
     )
 
 

@@ -5,18 +5,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from audit.attacks.cells import cells_of, play_cells
-from audit.attacks.separation import LOW_RATE, Separation, halved, judge
+from audit.attacks.separation import LEAST_PEOPLE, LOW_RATE, Separation, halved, judge
 from audit.attacks.shared_logits import SharedLogits
 from audit.attacks.transfer_members import confidences, overconfident, own_records
-from audit.decision import verdict
+from audit.decision import LEAST_RECORDS, verdict
 from audit.exhibits import ONE_SIDED, arm_measurements, arms_plot
 from audit.load import Truth
 from audit.scene import cast_of
 from reports.check import Context
-from reports.model import Measurement, Severity, Status
+from reports.model import Measurement, Remedy, Severity, Status
 
 MOST_CELLS = 512
 """Cells (a client and a label) that are drawn from paired logits; of more, a sample."""
+MOST_PUBLIC = 4_096
+"""Public records that the readings of paired logits learn from; of more, a sample."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Part:
     """What it rests on."""
     detail: str = ""
     """More for people."""
+    remedy: Remedy | None = None
+    """What would let an inconclusive answer decide; None where nothing that is known would."""
 
 
 def by_own_records(ctx: Context, shared: SharedLogits, public: Truth) -> Part | None:
@@ -61,8 +65,8 @@ def by_own_records(ctx: Context, shared: SharedLogits, public: Truth) -> Part | 
     if attack is None:
         sentence = "No client has, beside its own transfer records, others of the same labels to be compared with."
         return Part(Status.INCONCLUSIVE, sentence, "no-usable-record")
-    half = halved(attack.member, ctx.rng("half"))
-    judgement = judge({"own records": attack}, control, half=half)
+    half, name = halved(attack.member, ctx.rng("half")), "own records"
+    judgement = judge({name: attack}, None if control is None else {name: control}, half=half)
     value = attack.auc
     return Part(
         judgement.status,
@@ -70,6 +74,9 @@ def by_own_records(ctx: Context, shared: SharedLogits, public: Truth) -> Part | 
         judgement.reason,
         judgement.severity,
         _membership_figures(attack, control),
+        remedy=_more(LEAST_PEOPLE, "transfer records that are a client's own, and as many that are not")
+        if judgement.reason == "too-few-records"
+        else None,
     )
 
 
@@ -106,7 +113,9 @@ def by_pairs(ctx: Context, shared: SharedLogits, public: Truth) -> Part:
     )
     asked = cells_of(cast.rows, [truth.y.numpy() for truth in shared.truths], candidates)
     asked = asked.sample(MOST_CELLS, ctx.rng("cells"))
-    arms = play_cells(asked, shared.mean, public.x.flatten(1).double().numpy(), ctx.rng("null"))
+    rows = np.sort(ctx.rng("public").permutation(len(public))[:MOST_PUBLIC])
+    learnt = public.x[rows].flatten(1).double().numpy()
+    arms = play_cells(asked, shared.mean[:, rows], learnt, ctx.rng("null"))
     decision = verdict(arms)
     n = decision.records
     counted = f"For {decision.hits} of {n} labels of single clients a record drawn from paired logits names its own"
@@ -131,4 +140,9 @@ def by_pairs(ctx: Context, shared: SharedLogits, public: Truth) -> Part:
         tuple(one for one in figures if one.name != "chance"),
         tuple(arms_plot(ctx, arms, decision, "Records drawn from paired logits", "share of labels of clients")),
         "\n".join(lines),
+        _more(LEAST_RECORDS, "pairs of a client and a label") if decision.reason == "too-few-records" else None,
     )  # fmt: skip
+
+
+def _more(number: int, things: str) -> Remedy:
+    return Remedy(parameter="updates", direction="add", value=str(number), text=f"Plant at least {number} {things}.")

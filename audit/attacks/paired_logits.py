@@ -23,48 +23,62 @@ DECODER = "paired-logits decoder"
 LEAD = "largest lead"
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A client and a label of which it has records."""
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """The answers of one client and of the others to the public records, and the labels that are asked about."""
 
-    client: int
-    """Row of the logits."""
-    label: int
-    """Column of the logits."""
+    own: Array
+    """Shape (m, classes), each row about its mean."""
+    others: Array
+    """The mean of the other clients', likewise."""
+    labels: tuple[int, ...]
+    """At least one."""
 
 
-def drawn(logits: Array, records: Array, cells: Sequence[Cell]) -> Mapping[str, Array]:
-    """Return, by reading, two guesses at what a client has learnt of a label, shape (cells, 2, d).
+def pair_of(logits: Array, client: int, labels: Sequence[int]) -> Pair:
+    """Return the pair of a client; a constant added to all classes of an answer does not matter.
 
     Args:
-        logits: Shape (clients, m, classes), at least two clients; a constant added to all classes does not matter.
-        records: The public records, shape (m, d), whose range the guesses keep.
-        cells: What is asked for.
+        logits: Shape (clients, m, classes), at least two clients.
+        client: Which one.
+        labels: What it is asked about.
     """
     answers = logits - logits.mean(axis=2, keepdims=True)
-    guesses = {name: np.zeros((len(cells), 2, records.shape[1])) for name in (DECODER, LEAD)}
-    for client in sorted({cell.client for cell in cells}):
-        places = [place for place, cell in enumerate(cells) if cell.client == client]
-        labels = [cells[place].label for place in places]
-        others = np.delete(answers, client, axis=0).mean(axis=0)
-        guesses[DECODER][places] = _decoded(answers[client], others, records, labels)
-        guesses[LEAD][places] = _leading((answers[client] - others)[:, labels], records)
+    others = (answers.sum(axis=0) - answers[client]) / (len(answers) - 1)
+    return Pair(answers[client], others, tuple(labels))
+
+
+def drawn(pairs: Sequence[Pair], records: Array) -> Mapping[str, Array]:
+    """Return, by reading, two guesses at what clients have learnt of labels, shape (labels of all pairs, 2, d).
+
+    Args:
+        pairs: At least one.
+        records: The public records, shape (m, d), whose range the guesses keep.
+    """
+    decoded = np.concatenate([_decoded(pair, records) for pair in pairs])
+    leads = np.concatenate([(pair.own - pair.others)[:, list(pair.labels)] for pair in pairs], axis=1)
+    guesses = {DECODER: decoded, LEAD: _leading(leads, records)}
     return {name: np.clip(guess, records.min(), records.max()) for name, guess in guesses.items()}
 
 
-def _decoded(own: Array, others: Array, records: Array, labels: Sequence[int]) -> Array:
+def _decoded(pair: Pair, records: Array) -> Array:
     """Return what the decoder makes of the mean pair with the client's answer raised, shape (labels, 2, d)."""
-    pairs = np.concatenate([own, others], axis=1)
-    decoder = fit_ridge(pairs, records)
-    asked = np.tile(pairs.mean(axis=0), (len(labels), len(SURENESS), 1))
-    for place, label in enumerate(labels):
-        lead = own[:, label] - others[:, label]
+    features = np.concatenate([pair.own, pair.others], axis=1)
+    decoder = fit_ridge(features, records)
+    asked = np.tile(features.mean(axis=0), (len(pair.labels), len(SURENESS), 1))
+    for place, label in enumerate(pair.labels):
+        lead = pair.own[:, label] - pair.others[:, label]
         asked[place, :, label] += (lead.max() - lead.mean()) * np.array(SURENESS)
-    return decoder(asked.reshape(-1, pairs.shape[1])).reshape(len(labels), len(SURENESS), -1)
+    return decoder(asked.reshape(-1, features.shape[1])).reshape(len(pair.labels), len(SURENESS), -1)
 
 
 def _leading(lead: Array, records: Array) -> Array:
-    """Return the maximum of a + b x + c |x|² fitted to each lead, and a typical step uphill, shape (labels, 2, d)."""
+    """Return the maximum of a + b x + c |x|² fitted to each lead, and a typical step uphill, shape (leads, 2, d).
+
+    All leads, shape (m, leads), are fitted at once, each in units of its own deviation: neither guess depends on it.
+    """
+    spread = lead.std(axis=0)
+    lead = lead / np.where(spread > 0, spread, 1.0)
     middle = records.mean(axis=0)
     centred = records - middle
     squared = (centred**2).sum(axis=1)

@@ -46,6 +46,10 @@ class Budget:
     """Networks, whose guesses are averaged, beside the ridge regression."""
 
 
+MOST_DIRECTIONS = 4_096
+"""Pairs or numbers, whichever are fewer, in one regression; a matrix of that side is decomposed."""
+MOST_NUMBERS = 50_000_000
+"""Numbers in the public records that a decoder learns from: 400 MB."""
 BUDGETS: Mapping[Effort, Budget] = {
     Effort.SMOKE: Budget(2_000, 0),
     Effort.STANDARD: Budget(10_000, 1),
@@ -143,7 +147,7 @@ def _held(
 def _played(held: Holding, ctx: Context) -> Played:
     """Return the three arms; the unprotected twin of an embedding is that of an untrained wide layer."""
     budget = BUDGETS[ctx.effort]
-    chosen = np.sort(ctx.rng("pairs").permutation(len(held.records))[: budget.pairs])
+    chosen = np.sort(ctx.rng("pairs").permutation(len(held.records))[: _most_pairs(held, budget)])
     truth, records = held.scene.candidates[: len(held.planted)], held.records[chosen]
     wide = wide_features(truth, records, ctx.rng("control"))
     system, control = Pairs(held.planted, held.public[chosen], records), Pairs(*wide, records)
@@ -154,6 +158,13 @@ def _played(held: Holding, ctx: Context) -> Played:
         read["network"] = np.mean(guesses[: budget.networks], axis=0)
         clear["network"] = np.mean(guesses[budget.networks :], axis=0)
     return arms_of(read, clear, held.scene, ctx.rng("null"))
+
+
+def _most_pairs(held: Holding, budget: Budget) -> int:
+    """Return how many public pairs a decoder learns from, at most: fewer where records or embeddings are long."""
+    length, width = int(held.records.shape[1]), int(held.planted.shape[1])
+    most = min(budget.pairs, len(held.records), max(MOST_NUMBERS // length, 1))
+    return most if max(width, 2 * length) <= MOST_DIRECTIONS else min(most, MOST_DIRECTIONS)
 
 
 def _told(held: Holding, ctx: Context) -> Told | None:
@@ -251,7 +262,7 @@ def _linkage(held: Holding) -> Measurement:
 
 def _limits(held: Holding, ctx: Context) -> Iterator[str]:
     yield "One bottom model was taken to be behind all embeddings."
-    yield f"The decoders learnt from {min(len(held.records), BUDGETS[ctx.effort].pairs)} public pairs."
+    yield f"The decoders learnt from {_most_pairs(held, BUDGETS[ctx.effort])} public pairs."
     yield "Linkage decides nothing: it needs the embedding of every candidate, as the owner of the bottom model has."
     if not BUDGETS[ctx.effort].networks:
         yield "At this effort ridge regression alone was tried, no network."

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 from scipy.stats import entropy as scipy_entropy
 
-from audit.attacks.cells import cells_of
+from audit.attacks.cells import Cell, cells_of
 from audit.attacks.label_mix import (
     Answers,
     accusation,
@@ -22,7 +22,7 @@ from audit.attacks.label_mix import (
     matched,
     nearest,
 )
-from audit.attacks.paired_logits import LEAD, Cell, drawn, remembering
+from audit.attacks.paired_logits import LEAD, drawn, pair_of, remembering
 from audit.attacks.shared_logits import shared_logits
 from audit.attacks.transfer_members import confidences, own_records
 from audit.load import Truth
@@ -142,7 +142,7 @@ def test_what_a_client_remembers_is_drawn_exactly() -> None:
     rng = np.random.default_rng(0)
     records, secret = rng.uniform(size=(300, 6)), rng.uniform(0.2, 0.8, size=6)
     logits = np.zeros((3, 300, 4))
-    guesses = drawn(remembering(logits, records, 1, {2: secret}), records, [Cell(1, 2)])[LEAD]
+    guesses = drawn([pair_of(remembering(logits, records, 1, {2: secret}), 1, [2])], records)[LEAD]
     np.testing.assert_allclose(guesses[0, 0], secret, atol=1e-4)
 
 

@@ -263,8 +263,9 @@ def _null_system(seed: int, digits) -> tuple[bool, bool]:
         (), *(Truth(torch.from_numpy(x[r]).float(), torch.from_numpy(y[r])) for r in (planted, public)), PLAIN
     )
     luck = x[rng.choice(rows, 80)] + 0.2 * rng.normal(size=(80, 32))  # a decoder that guesses people at random
-    decision = verdict(arms_of({"luck": luck}, {"luck": x[planted]}, scene, rng))
     embeddings = rng.normal(size=(80, 8)), rng.normal(size=(180, 8))
+    read = {"luck": luck, "ridge regression": fit_ridge(embeddings[1], x[public])(embeddings[0])}
+    decision = verdict(arms_of(read, dict.fromkeys(read, x[planted]), scene, rng))
     told = tell_labels(embeddings, (x[planted], x[public]), (y[planted], y[public]), rng)
     low = clopper_pearson(int(told.embedding.sum()), len(told.embedding), side="one").low
     return decision.status is Status.FAIL, low > told.raw.mean() + 0.05
