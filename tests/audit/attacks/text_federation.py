@@ -1,11 +1,14 @@
 """Small federations of language models, for tests: tiny models made in process, written as Hugging Face folders."""
 
+import importlib
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -13,31 +16,45 @@ from torch import Tensor, nn
 from audit.attacks.text_decoder import text_gradient
 from audit.toml_writer import toml_text
 
+
+@cache
+def _missing() -> str:
+    """Why transformers cannot be used here; empty where it can."""
+    try:
+        from transformers import GPT2LMHeadModel, LlamaForCausalLM  # noqa: F401  # loaded lazily: only a class tells
+    except (ImportError, RuntimeError) as error:
+        return f"transformers cannot be imported: {error}"
+    return ""
+
+
+def transformers() -> Any:
+    """The package; asked for when a test runs, which is skipped where it cannot be used."""
+    if why := _missing():
+        pytest.skip(why)
+    return importlib.import_module("transformers")
+
+
 Defend = Callable[[dict[str, Tensor], torch.Generator], dict[str, Tensor]]
 
 
 def gpt2(*, width: int = 32, vocabulary: int = 120, layers: int = 2, seed: int = 0, **keys: Any) -> nn.Module:
-    from transformers import GPT2Config, GPT2LMHeadModel
-
     torch.manual_seed(seed)
     still = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "bos_token_id": 0, "eos_token_id": 0}
-    config = GPT2Config(
+    config = transformers().GPT2Config(
         vocab_size=vocabulary, n_positions=32, n_embd=width, n_layer=layers, n_head=4, **still | keys
     )  # fmt: skip
-    return GPT2LMHeadModel(config).eval()
+    return transformers().GPT2LMHeadModel(config).eval()
 
 
 def llama(
     *, width: int = 32, vocabulary: int = 120, layers: int = 2, groups: int = 4, seed: int = 0, **keys: Any
 ) -> nn.Module:
-    from transformers import LlamaConfig, LlamaForCausalLM
-
     torch.manual_seed(seed)
-    config = LlamaConfig(
+    config = transformers().LlamaConfig(
         vocab_size=vocabulary, hidden_size=width, intermediate_size=48, num_hidden_layers=layers,
         num_attention_heads=4, num_key_value_heads=groups, bos_token_id=0, eos_token_id=0, **keys,
     )  # fmt: skip
-    return LlamaForCausalLM(config).eval()
+    return transformers().LlamaForCausalLM(config).eval()
 
 
 def texts(count: int, length: int, vocabulary: int, seed: int) -> Tensor:
