@@ -5,31 +5,30 @@ is killed leaves no bundle, since the folder appears under its name only when it
 """
 
 import importlib.metadata
-import logging
 import platform
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+from audit.asking import ask
 from audit.manifest import LoadedSystem, load_system
 from audit.plan import Planned, capabilities, plan
 from reports.bundle import BundleWriter
 from reports.check import Check, Context, Options, discover, unique
 from reports.context import EvidenceStore
 from reports.dsse import sign
-from reports.errors import FedauditError, SystemFileError
+from reports.errors import SystemFileError
 from reports.evidence import evidence_root
 from reports.executor import Executor, Serial
 from reports.keys import PrivateKey
-from reports.model import Auditor, Effort, Finding, Provenance, Remedy, Report, Severity, Status, System
+from reports.model import Auditor, Effort, Finding, Provenance, Report, System
 from reports.seed import derived_seed
 from reports.statement import Statement, declared_subjects, make_statement
 from reports.version import VERSION
 
-log = logging.getLogger(__name__)
 Render = Callable[[Statement, Sequence[str], Callable[[str], bytes | None]], Mapping[str, bytes]]
 """(statement, key ids of the signers, content of evidence up to internal) to files for `render/`."""
 
@@ -233,65 +232,6 @@ def _findings(
         progress.answered(one.check, found)
         (last if one.check.reads_findings else measured).extend(found)
     return tuple(sorted((*measured, *last), key=lambda finding: (finding.check, finding.key)))
-
-
-def ask(planned: Planned, context: Context, *, files_must_fit: bool = False) -> tuple[Finding, ...]:
-    """Return what one check answers, at least one finding; an exception in it is a finding with status `error`.
-
-    Raises:
-        FedauditError: a file cannot be used, and `files_must_fit`.
-    """
-    if not planned.runs:
-        return (context.finding(Status.SKIPPED, planned.because, severity=Severity.INFO, reason=planned.reason),)
-    try:
-        found = tuple(planned.check.ask(context.system, context))
-        _accept(planned.check, found)
-    except Exception as error:  # the run goes on, and the report says what broke
-        if files_must_fit and isinstance(error, FedauditError) and error.exit_code == FedauditError.exit_code:
-            raise
-        log.debug("%s stopped with %s", planned.check.id, type(error).__name__, exc_info=error)
-        return (_too_large(context) if _out_of_memory(error) else _broken(context, error),)
-    return found
-
-
-def _accept(check: Check, found: Iterable[Finding]) -> None:
-    """Refuse answers that the report could not tell apart or attribute."""
-    keys = [finding.key for finding in found]
-    if not keys:
-        raise ValueError("the check yielded no finding")
-    if len(set(keys)) < len(keys):
-        raise ValueError("the check yielded two findings with one key")
-    if any(finding.check != check.id for finding in found):
-        raise ValueError("the check yielded a finding of another check")
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """Tell whether the machine had too little memory; torch says so of the CPU in words alone."""
-    import torch
-
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
-    )
-
-
-def _too_large(context: Context) -> Finding:
-    remedy = Remedy(
-        parameter="effort", direction="lower",
-        text="Ask on a machine with more memory, on --device cpu, or at a lower effort.",
-    )  # fmt: skip
-    summary = "The machine's memory did not suffice, so the check gave no answer."
-    return context.finding(Status.INCONCLUSIVE, summary, remedy=remedy, reason="budget")
-
-
-def _broken(context: Context, error: Exception) -> Finding:
-    kind = type(error).__name__
-    detail = ""
-    if isinstance(error, FedauditError):  # ours are written for readers; others may hold anything
-        detail = str(error).replace(f"{context.folder}/", "")
-    elif isinstance(error, ValueError) and str(error).startswith("the check yielded"):
-        detail = str(error)
-    summary = f"The check stopped with {kind} and gave no answer."
-    return context.finding(Status.ERROR, summary, detail=detail, reason=f"exception:{kind}")
 
 
 def _report(request: Request, loaded: LoadedSystem, findings: tuple[Finding, ...], writer: BundleWriter) -> Report:
