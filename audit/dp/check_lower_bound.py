@@ -16,7 +16,7 @@ _GRAVITY = (Status.PASS, Status.INCONCLUSIVE, Status.FAIL)
 @check(
     "dp.lower-bound",
     "No canary refutes the claimed epsilon",
-    needs=("data.canary-scores|model.layers|model.definition",),
+    needs=(f"data.canary-scores|{SECTION}", "data.canary-scores|model.layers|model.definition"),
     controls=("EU-AIA:9(6)", "EU-AIA:55(1)(a)", "EU-AIA:annex-IV(2)(g)"),
     kinds=("dp",),
     strength=Strength.STATISTICAL,

@@ -9,6 +9,7 @@ import pytest
 
 from audit.dp.check_lower_bound import lower
 from audit.dp.gaussian import gdp_mu
+from audit.manifest import load_system
 from reports.check import missing
 from reports.errors import FedauditError, SystemFileError
 from reports.model import Effort, Status
@@ -169,12 +170,16 @@ def test_a_file_without_an_array_is_refused(finding: Callable[..., Any]) -> None
         finding(score=GOOD["score"])
 
 
-def test_it_is_asked_where_scores_are_declared(ask: Callable[..., Any], folder: Callable[[], Any]) -> None:
-    from audit.manifest import load_system
-
-    system = folder()
-    assert missing(lower, load_system(system.done() / "system.toml").system) == (
+def test_it_is_asked_where_scores_are_declared_or_a_mechanism_could_be_rehearsed(
+    ask: Callable[..., Any], folder: Callable[[], Any]
+) -> None:
+    mechanism, model = (
+        "data.canary-scores|federation.differential_privacy",
         "data.canary-scores|model.layers|model.definition",
     )
+    system = folder()
+    assert missing(lower, load_system(system.done() / "system.toml").system) == (mechanism, model)
+    system.privacy(**MECHANISM)
+    assert missing(lower, load_system(system.done() / "system.toml").system) == (model,)
     system.scores(**GOOD)
     assert missing(lower, load_system(system.done() / "system.toml").system) == ()
