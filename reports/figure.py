@@ -114,7 +114,7 @@ def described(plot: Plot) -> str:
     if isinstance(plot, RocPlot):
         names = ", ".join(series.label for series in plot.series)
         points = "; ".join(f"{p.label}: {number(p.tpr)} at {number(p.fpr)}" for p in plot.points[:6])
-        return f"True-positive rate against false-positive rate (logarithmic) of {names}. {points}".strip()
+        return f"True-positive rate against false-positive rate (both logarithmic) of {names}. {points}".strip()
     if isinstance(plot, HeatPlot):
         states = [state for line in plot.states for state in line if state is not None]
         tallies = ", ".join(f"{states.count(s)} {word}" for s, word in STATUS_WORD.items() if s in states)

@@ -112,7 +112,7 @@ class OperatingPoint(Noun):
 
 
 class RocPlot(Noun):
-    """Characteristics with a logarithmic false-positive axis from 1e-4 (arXiv:2112.03570 section V)."""
+    """Characteristics with logarithmic axes from 1e-4 (arXiv:2112.03570 section V)."""
 
     kind: Literal["roc"] = "roc"
     """Tells the kinds apart."""

@@ -24,6 +24,8 @@ MOST_POINTS = 400
 """Of all lines of one drawing."""
 MOST_ROWS = 40
 """Of an intervals plot; the table has them all."""
+LEAST_RATE = 1e-4
+"""Where the logarithmic axes of a characteristic begin; lower rates are drawn there."""
 _TILE, _GAP, _COLUMNS, _BANDS, _GUTTER = 56.0, 8.0, 10, 3, 80.0
 
 
@@ -134,12 +136,12 @@ def _intervals_legend(sheet: Sheet, plot: IntervalsPlot, left: float, y: float) 
 
 def _roc(plot: RocPlot) -> Sheet:
     left, right, top, bottom = 56.0, 460.0, 30.0, 310.0
-    x = Scale(1e-4, 1.0, left, right, logarithmic=True)
-    y = Scale(0.0, 1.0, bottom, top)
+    x = Scale(LEAST_RATE, 1.0, left, right, logarithmic=True)
+    y = Scale(LEAST_RATE, 1.0, bottom, top, logarithmic=True)
     sheet = Sheet(bottom + 44)
     sheet.horizontal_axis(x, top, bottom, "false-positive rate")
     sheet.vertical_axis(y, left, right, "true-positive rate")
-    chance = [(x(10 ** (-4 + i / 10)), y(10 ** (-4 + i / 10))) for i in range(41)]
+    chance = [(x(LEAST_RATE), y(LEAST_RATE)), (x(1.0), y(1.0))]
     sheet.path(chance, "chance")
     curves = [[(x(f), y(t)) for f, t in zip(s.fpr, s.tpr, strict=True)] for s in plot.series]
     _curves(sheet, curves, len(chance))

@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 
 from reports.drawing import Scale, around, thin
 from reports.figure import TABLE_ROWS, described, table_of
-from reports.plot import ImageRow, ImagesPlot, IntervalRow, IntervalsPlot, LinePlot, LineSeries, Plot
+from reports.plot import (
+    ImageRow,
+    ImagesPlot,
+    IntervalRow,
+    IntervalsPlot,
+    LinePlot,
+    LineSeries,
+    OperatingPoint,
+    Plot,
+    RocPlot,
+    RocSeries,
+)
 from reports.plot_svg import MOST_POINTS, svg
 from reports.wording import visible
 from tests.reports.sample_plots import Shelves, heat_plot, histogram_plot, images_plot, line_plot, roc_plot
@@ -116,6 +127,17 @@ def test_a_logarithmic_scale_gives_equal_ratios_equal_room() -> None:
     scale = Scale(1e-4, 1.0, 0.0, 400.0, logarithmic=True)
     assert [round(scale(value)) for value in (1e-4, 1e-3, 1e-2, 1e-1, 1)] == [0, 100, 200, 300, 400]
     assert scale(0.0) == 0.0  # a rate of zero stands at the left edge
+
+
+def test_both_axes_of_a_characteristic_are_logarithmic() -> None:
+    rates = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+    points = tuple(OperatingPoint(label=f"{rate:g}", fpr=rate, tpr=rate) for rate in rates)
+    plot = RocPlot(title="Chance", series=(RocSeries(label="chance", fpr=rates, tpr=rates),), points=points)
+    dots = [element for element in drawn(plot).iter() if element.tag == "circle"]
+    for coordinate in ("cx", "cy"):
+        steps = [float(b.attrib[coordinate]) - float(a.attrib[coordinate]) for a, b in pairwise(dots)]
+        assert max(steps) - min(steps) <= 0.2
+    assert len(dots) == len(rates)
 
 
 @given(st.lists(st.tuples(st.text(max_size=30), finite, finite, finite), min_size=1, max_size=8))
