@@ -2,9 +2,10 @@
 
     python tests/benchmarks/bench_attacks.py [PART...] [--points small|standard|full] [--seed 0] [--json]
 
-Parts, all by default: linear, scale, dp, membership. Each row tells ours, the peer's figure, the target and whether it
-is met; a peer that is not installed is left out, and said. One process, one thread, ours and the peer's by turns, CPU
-time, medians; on a machine with other load some targets are missed by chance. Returns 1 if a target is missed.
+Parts, all by default: linear, imprint, inversion, membership, dp, scale. Each row tells ours, the peer's figure, the
+target and whether it is met; a peer that is not installed is left out, and said. One process, one thread, ours and the
+peer's by turns, CPU time, medians; on a machine with other load some targets are missed by chance. Returns 1 if a
+target is missed.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import sys
 import torch
 from attacks_rows import HEAD, Row, peak_mebibytes
 
-PARTS = ("linear", "scale", "dp", "membership")
+PARTS = ("linear", "imprint", "inversion", "membership", "dp", "scale")
 """Modules `attacks_PART.py` beside this file; each yields rows from `measure(points, seed)`."""
 
 
