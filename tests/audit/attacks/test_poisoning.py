@@ -166,6 +166,19 @@ def test_processes_find_what_the_loop_finds(
     assert said[0][0]["measurements"]
 
 
+@pytest.mark.slow  # two workers import torch
+def test_processes_write_the_report_that_the_loop_writes(
+    declared: Declare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FEDERATIONS, Effort.SMOKE, 3)
+    line = ["run", str(declared("mean") / "system.toml"), "--only", "attack.poisoning", "--effort", "smoke"]
+    for executor in ("serial", "process"):
+        how = ["-o", str(tmp_path / executor), "--executor", executor, "--now", "2026-11-21T12:00:00Z", "--no-render"]
+        assert run([*line, *how]) == 0
+    serial, process = ((tmp_path / name / "report.dsse.json").read_bytes() for name in ("serial", "process"))
+    assert serial == process
+
+
 # The rule, on federations that nobody trained.
 
 
