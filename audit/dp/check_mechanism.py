@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from audit.dp.comparison import SECTION
 from audit.dp.mechanism import residual_test
-from audit.dp.mechanism_answer import Tested, answered
+from audit.dp.mechanism_answer import answered
+from audit.dp.mechanism_figures import Tested
 from audit.dp.recorded import recorded_rounds
 from reports.check import Context, check
 from reports.model import Basis, Finding, Remedy, Severity, Status, Strength, System

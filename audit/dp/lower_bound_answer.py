@@ -21,8 +21,10 @@ from reports.check import Context
 from reports.model import Basis, Finding, Interval, Measurement, Remedy, Status, Strength, System, Threshold
 from reports.plot import HistogramPlot, HistogramSample, IntervalRow
 
-SIMULATED = 200
-"""Runs in which the power of the one-run route is counted."""
+SIMULATED, FEWEST_SIMULATED = 200, 20
+"""Runs in which the power of the one-run route is counted; fewer where canaries are very many."""
+MOST_SIMULATED = 4_000_000
+"""Scores that are drawn for it in all, beyond the fewest runs."""
 BINS = 30
 
 
@@ -73,7 +75,8 @@ def held_against(
     if found.gaussian is not None:
         power = gaussian_power(found.canaries, claim.epsilon, delta)
     else:
-        power = one_run_power(found.canaries, claim.epsilon, delta, ctx.rng(f"power{key}"), SIMULATED)
+        runs = _simulated_runs(found.canaries)
+        power = one_run_power(found.canaries, claim.epsilon, delta, ctx.rng(f"power{key}"), runs)
     judged = _Judged(claim, found, control, power)
     status, reason = judged.decided
     measured = IntervalRow(label="measured, at least", value=found.low, low=found.low, high=found.high)
@@ -91,6 +94,10 @@ def held_against(
         limitations=_limitations(judged, rehearsed=rehearsed),
         reason=reason,
     )
+
+
+def _simulated_runs(canaries: int) -> int:
+    return min(SIMULATED, max(FEWEST_SIMULATED, MOST_SIMULATED // canaries))
 
 
 def _summary(judged: _Judged, status: Status, reason: str) -> str:
@@ -141,7 +148,7 @@ def _measurements(judged: _Judged) -> tuple[Measurement, ...]:
             name="power",
             value=judged.power,
             method="probability of refuting the claim if half of its noise were missing"
-            + ("" if found.gaussian is not None else f", {SIMULATED} simulated runs"),
+            + ("" if found.gaussian is not None else f", {_simulated_runs(found.canaries)} simulated runs"),
             threshold=Threshold(op=">=", limit=POWER),
         ),
     )

@@ -10,12 +10,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from audit.dp.noise import (
+    LEVEL,
+    Noise,
+    halved,
+    noise_by_part,
+    noise_by_round,
+    noise_by_tensor,
+    noise_of,
+    noise_of_all,
+)
 from audit.dp.residuals import Array, Residuals, Round, residuals
 
-LEVEL = 1e-3
-"""Of the interval of the noise, two-sided; of the parts, after Bonferroni."""
-SHORTFALL = 0.98
-"""Less than this share of the declared noise is too little."""
 CORRELATION_LEVEL = 1e-4
 """Of all pairs of rounds together."""
 AUDIBLE = 0.01
@@ -24,24 +30,6 @@ CLIPPING_TOLERANCE = 1e-4
 """By which a contribution may exceed the clipping norm at least; more where its number format is coarser."""
 SLOPE_TOLERANCE, SLOPE_ERRORS = 1e-3, 4.0
 """By how much the slope of the released sum on the sum of the contributions may miss one, and in standard errors."""
-
-
-@dataclass(frozen=True)
-class Noise:
-    """A standard deviation over the clipping norm."""
-
-    value: float
-    """As measured."""
-    low: float
-    """Lower end of the interval."""
-    high: float
-    """Upper end of the interval."""
-    coordinates: int
-    """How many it was measured on."""
-
-    def falls_short(self, noise_multiplier: float) -> bool:
-        """Tell whether even the upper end lies below the declared."""
-        return self.high < SHORTFALL * noise_multiplier
 
 
 @dataclass(frozen=True)
@@ -145,18 +133,18 @@ def residual_test(
     if noise_may_be_recorded:
         deviation = noise_multiplier * clipping_norm
         for number in with_sum:
-            alone = _noise(sums.energy[number].sum(), coordinates, clipping_norm, LEVEL / len(with_sum))
+            alone = noise_of(sums.energy[number].sum(), coordinates, clipping_norm, LEVEL / len(with_sum))
             if alone.falls_short(noise_multiplier) and _may_hold(sums.norms[number], deviation, coordinates):
                 after_noise.append(number)
     used = [number for number in with_sum if number not in after_noise] if coordinates else []
     lengths = [sums.norms[number] / clipping_norm for number in sound if number not in after_noise]
     relative = np.concatenate(lengths) if lengths else np.zeros(0)
-    whole = _whole(sums, used, clipping_norm)
+    whole = noise_of_all(sums, used, clipping_norm)
     return ResidualTest(
         noise_multiplier=whole,
-        per_tensor=_per_tensor(sums, used, clipping_norm),
-        per_round=_per_round(sums, used, clipping_norm),
-        per_part=_per_part(sums, used, clipping_norm),
+        per_tensor=noise_by_tensor(sums, used, clipping_norm),
+        per_round=noise_by_round(sums, used, clipping_norm),
+        per_part=noise_by_part(sums, used, clipping_norm),
         correlation=_correlation(sums, used, AUDIBLE * noise_multiplier * clipping_norm),
         clip_exceeded=int((relative > 1 + max(CLIPPING_TOLERANCE, rounding)).sum()),
         contributions=len(relative),
@@ -166,7 +154,7 @@ def residual_test(
         broken=tuple(broken),
         untouched=sums.untouched,
         normality=_normality(sums.sample),
-        control_caught=whole is not None and _halved(whole, noise_multiplier).falls_short(noise_multiplier),
+        control_caught=whole is not None and halved(whole, noise_multiplier).falls_short(noise_multiplier),
         declared=noise_multiplier,
     )
 
@@ -204,47 +192,6 @@ def _may_hold(norms: Array, deviation: float, coordinates: float) -> bool:
     return bool((norms**2 >= share / 2).all())
 
 
-def _noise(energy: float, coordinates: float, clipping_norm: float, level: float) -> Noise:
-    """Return the deviation behind `energy`, with the chi-squared interval for normal noise."""
-    from scipy.stats import chi2
-
-    low, high = (float(chi2.ppf(tail, coordinates)) for tail in (1 - level / 2, level / 2))
-    least = energy / low if low > 0 else 0.0
-    most = energy / high if high > 0 else math.inf
-    value, smallest, largest = (math.sqrt(one) / clipping_norm for one in (energy / coordinates, least, most))
-    return Noise(value, smallest, largest, int(coordinates))
-
-
-def _whole(sums: Residuals, used: Sequence[int], clipping_norm: float) -> Noise | None:
-    if not used:
-        return None
-    return _noise(float(sums.energy[used].sum()), float(sums.sizes.sum()) * len(used), clipping_norm, LEVEL)
-
-
-def _per_tensor(sums: Residuals, used: Sequence[int], clipping_norm: float) -> dict[str, Noise]:
-    if not used:
-        return {}
-    level, energy = LEVEL / len(sums.names), sums.energy[used].sum(axis=0)
-    return {
-        name: _noise(float(energy[at]), float(sums.sizes[at]) * len(used), clipping_norm, level)
-        for at, name in enumerate(sums.names)
-    }
-
-
-def _per_round(sums: Residuals, used: Sequence[int], clipping_norm: float) -> dict[int, Noise]:
-    size = float(sums.sizes.sum())
-    return {number: _noise(float(sums.energy[number].sum()), size, clipping_norm, LEVEL / len(used)) for number in used}
-
-
-def _per_part(sums: Residuals, used: Sequence[int], clipping_norm: float) -> dict[tuple[int, str], Noise]:
-    level = LEVEL / max(1, len(used) * len(sums.names))
-    return {
-        (number, name): _noise(float(sums.energy[number, at]), float(sums.sizes[at]), clipping_norm, level)
-        for number in used
-        for at, name in enumerate(sums.names)
-    }
-
-
 def _correlation(sums: Residuals, used: Sequence[int], least: float) -> Correlation | None:
     """Return the most correlated pair of the rounds whose noise is at least `least`.
 
@@ -276,9 +223,3 @@ def _normality(sample: Array) -> float | None:
     from scipy.stats import kstest
 
     return float(kstest(sample, "norm").pvalue) if len(sample) else None
-
-
-def _halved(noise: Noise, declared: float) -> Noise:
-    """Return the noise with half of it taken away; of noise beyond the declared, with half of the declared left."""
-    factor = 0.5 * min(1.0, declared / noise.value) if noise.value > 0 else 0.5
-    return Noise(noise.value * factor, noise.low * factor, noise.high * factor, noise.coordinates)

@@ -1,53 +1,16 @@
 """What a finding of `dp.mechanism` says: the residual test in words, numbers and pictures."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
 
-from audit.dp.bar import epsilon_bar, recomputed
-from audit.dp.canaries import LARGEST_EPSILON
-from audit.dp.claim import claims_of
 from audit.dp.comparison import SECTION
-from audit.dp.mechanism import AUDIBLE, CLIPPING_TOLERANCE, LEVEL, SHORTFALL, Noise, ResidualTest
+from audit.dp.mechanism import AUDIBLE, CLIPPING_TOLERANCE
+from audit.dp.mechanism_figures import Tested, measurements, plots
+from audit.dp.noise import Noise
 from reports.check import Context
-from reports.model import (
-    Basis,
-    DifferentialPrivacy,
-    Finding,
-    Interval,
-    Measurement,
-    Remedy,
-    Status,
-    Strength,
-    System,
-    Threshold,
-)
-from reports.plot import IntervalRow, IntervalsPlot
+from reports.model import Basis, Finding, Remedy, Status, Strength
 
-MOST_ROWS = 40
 NOT_NORMAL = 1e-3
 """Below this p-value the noise is said not to be normal."""
-
-
-@dataclass(frozen=True)
-class Tested:
-    """What was tested, and what it was tested on."""
-
-    system: System
-    """The system."""
-    declared: DifferentialPrivacy
-    """Its mechanism."""
-    test: ResidualTest
-    """What the rounds say."""
-    labels: tuple[str, ...]
-    """What to call each round."""
-    left_out: tuple[str, ...]
-    """Why others could not be tested."""
-
-    def named(self, rounds: tuple[int, ...]) -> str:
-        """Return up to three rounds by name."""
-        more = f" and {len(rounds) - 3} more" if len(rounds) > 3 else ""
-        return ", ".join(self.labels[number] for number in rounds[:3]) + more
 
 
 def answered(tested: Tested, ctx: Context) -> Finding:
@@ -61,8 +24,8 @@ def answered(tested: Tested, ctx: Context) -> Finding:
         strength=Strength.EXACT if exact else None,
         basis=Basis.RECORDED,
         detail=_detail(tested),
-        measurements=tuple(_measurements(test)),
-        evidence=[ctx.plot(plot) for plot in _plots(tested)],
+        measurements=tuple(measurements(test)),
+        evidence=[ctx.plot(plot) for plot in plots(tested)],
         remedy=_remedy(tested, status, reason),
         limitations=_limitations(tested),
         reason=reason,
@@ -142,73 +105,6 @@ def _detail(tested: Tested) -> str:
     if test.normality is not None:
         lines.append(f"Normality of the noise on sampled coordinates (Kolmogorov-Smirnov): p = {test.normality:.2g}.")
     return "\n".join(lines)
-
-
-def _measurements(test: ResidualTest) -> Iterator[Measurement]:
-    found, z = test.noise_multiplier, test.declared
-    if found is not None:
-        high = found.high if math.isfinite(found.high) else None
-        yield Measurement(
-            name="noise_multiplier",
-            value=found.value,
-            interval=None if high is None else Interval(low=found.low, high=high, confidence=1 - LEVEL),
-            n=found.coordinates,
-            method="root mean square of released sum less contributions, over the clipping norm; chi-squared interval",
-            threshold=Threshold(op=">=", limit=SHORTFALL * z),
-            control=found.value * 0.5 * min(1.0, z / found.value) if found.value > 0 else 0.0,
-        )
-    if test.contributions:
-        yield Measurement(
-            name="clip_exceeded",
-            value=float(test.clip_exceeded),
-            n=test.contributions,
-            method="contributions longer than the clipping norm by more than 1e-4, and than rounding can make them",
-            threshold=Threshold(op="<=", limit=0.0),
-        )
-    if test.correlation is not None:
-        most = test.correlation.value * test.correlation.limit / max(test.correlation.deviations, 1e-300)
-        yield Measurement(
-            name="noise_correlation",
-            value=test.correlation.value,
-            method="largest correlation of the noise of two rounds",
-            threshold=Threshold(op="<=", limit=min(1.0, most)),
-        )
-
-
-def _plots(tested: Tested) -> Iterator[IntervalsPlot]:
-    test, found = tested.test, tested.test.noise_multiplier
-    if found is None:
-        return
-    rows = [_row("all", found, test.declared)]
-    rows += [_row(name[:120], noise, test.declared) for name, noise in list(test.per_tensor.items())[:MOST_ROWS]]
-    yield IntervalsPlot(
-        title="Noise in the recorded sums, by tensor", x="standard deviation over the clipping norm", rows=tuple(rows)
-    )
-    claims = claims_of(tested.system)
-    if not claims or claims[0].delta is None:
-        return
-    measured = _epsilon_row(tested, found)
-    yield epsilon_bar(claims[0], recomputed(tested.system, claims[0]), measured)
-
-
-def _epsilon_row(tested: Tested, found: Noise) -> IntervalRow | None:
-    """Return the epsilon of the mechanism with the noise that was found in place of the declared."""
-    claim = claims_of(tested.system)[0]
-    if not (found.low > 0 and math.isfinite(found.high)):
-        return None
-    middle, low, high = (
-        recomputed(tested.system, claim, noise_multiplier=noise) for noise in (found.value, found.high, found.low)
-    )
-    if middle is None or low is None or high is None:
-        return None
-    if middle.estimate > LARGEST_EPSILON:
-        return IntervalRow(label=f"measured: over {LARGEST_EPSILON:g}", value=LARGEST_EPSILON)
-    return IntervalRow(label="at the measured noise", value=middle.estimate, low=low.lower, high=high.upper)
-
-
-def _row(label: str, noise: Noise, declared: float) -> IntervalRow:
-    ends = (noise.low, noise.high) if math.isfinite(noise.high) else (None, None)
-    return IntervalRow(label=label, value=noise.value, low=ends[0], high=ends[1], limit=SHORTFALL * declared)
 
 
 def _remedy(tested: Tested, status: Status, reason: str) -> Remedy | None:

@@ -73,7 +73,7 @@ class RecordedRounds:
     labels: tuple[str, ...]
     """What to call each, such as `round 3`."""
     left_out: tuple[str, ...]
-    """A sentence for each round that cannot be tested."""
+    """A sentence for each round that cannot be tested, or on an assumption only."""
     single_examples: bool
     """Whether every contribution is one step on one example."""
     rounding: float
@@ -110,6 +110,10 @@ def recorded_rounds(system: System, folder: Path) -> RecordedRounds:
             whole = "" if released.clients is None else f" of {released.clients}"
             left_out.append(f"Left out: {label}, of which {len(deltas)}{whole} contributions are recorded.")
             continue
+        if released.clients is None:
+            left_out.append(
+                f"How many contributions the sum of {label} holds is not declared; the recorded were taken."
+            )
         files = [_opened(folder, index, released), *(_opened(folder, at, one) for at, one in deltas)]
         for at, file in zip([index, *(at for at, _ in deltas)], files, strict=True):
             first = first or (at, file.shapes)
