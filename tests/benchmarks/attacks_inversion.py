@@ -36,7 +36,7 @@ WORSE = -0.5
 """Mean difference in dB that is borne."""
 RECOVERED = 0.9
 """Share of 20 starts from which iDLG is to bring the record back."""
-DESCENT, MODELS = 150, 4
+DESCENT, MODELS = 300, 4
 EXACT = 30.0
 """PSNR in dB from which a record counts as back."""
 
