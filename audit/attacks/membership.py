@@ -152,6 +152,11 @@ def _attacked(system: System, ctx: Context, found: _Found) -> Measured:
     scores = list(asking.map(trained, [*own, *twins], purpose="shadows"))
     shadow, twin = np.concatenate(scores[: len(own)]), np.concatenate(scores[len(own) :])
     target = _target(model, plan.records)
+    if not np.isfinite(target).all():
+        told = (
+            f"system.toml: model: {int((~np.isfinite(target)).sum())} records have outputs that are no finite numbers"
+        )
+        raise SystemFileError("model.outputs", told, "Check the checkpoint, and [model].normalisation.")
     if diverged := int((~np.isfinite(shadow).all(axis=1)).sum()):
         limitations.append(f"{diverged} of {len(shadow)} shadows diverged under the declared recipe and were left out.")
     if plan.cut:

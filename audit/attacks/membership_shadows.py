@@ -28,6 +28,8 @@ SHADOWS = {Effort.SMOKE: 4, Effort.STANDARD: 16, Effort.FULL: 128}
 """Shadow models, by effort."""
 WORK = {Effort.SMOKE: 1e11, Effort.STANDARD: 1e12, Effort.FULL: 3e13}
 """Floating-point operations that training all shadows may take, by effort; a laptop does 1e10 a second."""
+STEP = 2e7
+"""Operations that the overhead of one step of a program is worth, so that many small steps are counted, too."""
 LEAST_RECORDS = 400
 """Records that are kept, however much their training costs."""
 DEFAULT = Recipe(local_epochs=50, batch_size=32, learning_rate=0.1)
@@ -122,18 +124,18 @@ def planned(model: nn.Module, records: Records, recipe: Recipe, effort: Effort, 
     """
     shadows, each = SHADOWS[effort], 3 * operations(model, records.x[:1])  # backward costs twice a forward pass
     everybody, cut = len(records.y), ""
-    cost = shadows * each * everybody / 2 * recipe.passes(everybody // 2)
+    cost = _cost(recipe, everybody // 2, shadows, each)
     if cost > WORK[effort]:
         kept = min(everybody, max(LEAST_RECORDS, int(everybody * WORK[effort] / cost)))
         records = _sample(records, kept, rng)
-        rest = shadows * each * kept / 2 * recipe.passes(kept // 2)
+        rest = _cost(recipe, kept // 2, shadows, each)
         rounds = max(1, int(recipe.rounds * min(1.0, WORK[effort] / rest)))
         cut = f"the shadows trained on records drawn from {kept} of {everybody}, for {rounds} of {recipe.rounds} rounds"
         recipe = replace(recipe, rounds=rounds)
     control = _mislabelled(_sample(records, CONTROL_RECORDS, rng), _classes(model, records.x[:1]), rng)
     among = halves(shadows + 1, len(control.y), rng)
-    affordable = int(WORK[effort] / ((shadows + 1) * each * len(control.y) / 2))
-    by_heart = replace(BY_HEART, local_epochs=min(BY_HEART.local_epochs, max(1, affordable)))
+    one_epoch = _cost(replace(BY_HEART, local_epochs=1), len(control.y) // 2, shadows + 1, each)
+    by_heart = replace(BY_HEART, local_epochs=min(BY_HEART.local_epochs, max(1, int(WORK[effort] / one_epoch))))
     control = replace(control, member=among[-1])
     return Plan(records, halves(shadows, len(records.y), rng), recipe, control, among, by_heart, cut)
 
@@ -165,6 +167,12 @@ def operations(model: nn.Module, x: Tensor) -> int:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(x)
     return max(int(counter.get_total_flops()), *(parameter.numel() for parameter in model.parameters()), 1)
+
+
+def _cost(recipe: Recipe, records: int, shadows: int, each: int) -> float:
+    """Return the operations of training so many shadows on so many records, `each` a gradient of one record."""
+    programs = -(-shadows // TOGETHER)
+    return shadows * float(each) * recipe.gradients(records) + programs * STEP * recipe.steps(records)
 
 
 def _sample(records: Records, most: int, rng: np.random.Generator) -> Records:

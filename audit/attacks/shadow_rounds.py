@@ -53,13 +53,18 @@ class Recipe:
         """Clients in a round."""
         return min(self.clients_per_round, self.clients) or self.clients
 
-    def passes(self, records: int) -> float:
-        """Return how often training on `records` records visits each of them, on average."""
-        share = -(-records // self.clients)
-        epochs = float(self.local_epochs)
-        if self.local_steps is not None:
-            epochs = min(epochs, self.local_steps * self.batch_size / share)
-        return self.rounds * epochs * self.participants / self.clients
+    def steps(self, records: int) -> int:
+        """Return the steps that each participant takes one after another, over all rounds, of `records` in all."""
+        steps = self.local_epochs * -(-self._share(records) // self.batch_size)
+        return self.rounds * (steps if self.local_steps is None else min(steps, self.local_steps))
+
+    def gradients(self, records: int) -> int:
+        """Return the gradients of single records that training on `records` computes, or a few more."""
+        whole = self.rounds * self.local_epochs * self._share(records)
+        return self.participants * min(whole, self.steps(records) * self.batch_size)
+
+    def _share(self, records: int) -> int:
+        return -(-records // self.clients)
 
 
 def forward(module: nn.Module) -> Callable[[Stack, Tensor], Tensor]:

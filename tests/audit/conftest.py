@@ -73,11 +73,11 @@ class Asked:
         return found.value
 
 
-def _ask(check: Check, folder: Path, *, seed: int = 7, effort: Effort = Effort.SMOKE) -> Asked:
+def _ask(check: Check, folder: Path, *, seed: int = 7, effort: Effort = Effort.SMOKE, **given: Any) -> Asked:
     loaded = load_system(folder / "system.toml")
     kept = Kept()
     now = datetime(2026, 11, 20, tzinfo=UTC)
-    context = Context(check, loaded.system, seed, effort, loaded.folder, now, kept)
+    context = Context(check, loaded.system, seed, effort, loaded.folder, now, kept, **given)
     return Asked(list(check.ask(loaded.system, context)), kept)
 
 
