@@ -62,12 +62,6 @@ def test_its_twin_that_generalises_passes(tmp_path: Path, ask: Any, digits: Any)
     assert finding.basis == "measured"
 
 
-def test_few_records_can_fail_but_never_pass(tmp_path: Path, ask: Any, digits: Any) -> None:
-    finding = ask(membership, system(tmp_path, digits, BRIEF, members=90, others=300)).finding
-    assert (finding.status, finding.reason) == (Status.INCONCLUSIVE, "too-few-records")
-    assert finding.remedy is not None
-
-
 def test_a_model_too_narrow_to_know_anybody_by_heart_earns_no_pass(tmp_path: Path, ask: Any, digits: Any) -> None:
     layers = [
         {"type": "Unflatten", "dim": 1, "unflattened_size": [1, 8, 8]}, {"type": "AdaptiveAvgPool2d", "output_size": 1},

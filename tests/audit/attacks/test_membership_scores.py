@@ -59,6 +59,14 @@ def test_scores_of_a_sound_model_pass_only_beside_a_control_that_leaks(tmp_path:
     assert answer(tmp_path / "tame", ask, tame).finding.reason == "control-failed"
 
 
+def test_few_records_can_fail_but_never_pass(tmp_path: Path, ask: Any) -> None:
+    sound = answer(tmp_path / "sound", ask, with_control(scores(records=150, lift=0.0))).finding
+    assert (sound.status, sound.reason) == (Status.INCONCLUSIVE, "too-few-records")
+    assert sound.remedy is not None
+    assert sound.remedy.value == "100"
+    assert answer(tmp_path / "leaky", ask, with_control(scores(records=150, lift=5.0))).finding.status is Status.FAIL
+
+
 def test_the_loss_alone_earns_a_screening(tmp_path: Path, ask: Any) -> None:
     alone = {name: array for name, array in scores(records=1000, lift=0.0).items() if "shadow" not in name}
     rng = np.random.default_rng(1)
