@@ -147,7 +147,7 @@ def _held(
 def _played(held: Holding, ctx: Context) -> Played:
     """Return the three arms; the unprotected twin of an embedding is that of an untrained wide layer."""
     budget = BUDGETS[ctx.effort]
-    chosen = np.sort(ctx.rng("pairs").permutation(len(held.records))[: _most_pairs(held, budget)])
+    chosen = np.sort(ctx.rng("pairs").permutation(len(held.records))[: most_pairs(held, budget)])
     truth, records = held.scene.candidates[: len(held.planted)], held.records[chosen]
     wide = wide_features(truth, records, ctx.rng("control"))
     system, control = Pairs(held.planted, held.public[chosen], records), Pairs(*wide, records)
@@ -160,7 +160,7 @@ def _played(held: Holding, ctx: Context) -> Played:
     return arms_of(read, clear, held.scene, ctx.rng("null"))
 
 
-def _most_pairs(held: Holding, budget: Budget) -> int:
+def most_pairs(held: Holding, budget: Budget) -> int:
     """Return how many public pairs a decoder learns from, at most: fewer where records or embeddings are long."""
     length, width = int(held.records.shape[1]), int(held.planted.shape[1])
     most = min(budget.pairs, len(held.records), max(MOST_NUMBERS // length, 1))
@@ -262,7 +262,7 @@ def _linkage(held: Holding) -> Measurement:
 
 def _limits(held: Holding, ctx: Context) -> Iterator[str]:
     yield "One bottom model was taken to be behind all embeddings."
-    yield f"The decoders learnt from {_most_pairs(held, BUDGETS[ctx.effort])} public pairs."
+    yield f"The decoders learnt from {most_pairs(held, BUDGETS[ctx.effort])} public pairs."
     yield "Linkage decides nothing: it needs the embedding of every candidate, as the owner of the bottom model has."
     if not BUDGETS[ctx.effort].networks:
         yield "At this effort ridge regression alone was tried, no network."

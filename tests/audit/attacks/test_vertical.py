@@ -13,9 +13,9 @@ from torch import nn
 
 from audit.attacks.codes import signs, singled_out, two_values
 from audit.attacks.decoders import fit_ridge, wide_features
-from audit.attacks.embeddings import arms_of, others
+from audit.attacks.embeddings import Holding, arms_of, others
 from audit.attacks.few_labels import tell_labels
-from audit.attacks.vertical import vertical
+from audit.attacks.vertical import BUDGETS, most_pairs, vertical
 from audit.decision import verdict
 from audit.identify import identified
 from audit.load import Truth
@@ -297,6 +297,28 @@ def test_the_control_s_layer_is_wider_than_a_record() -> None:
     rng = np.random.default_rng(0)
     first, second = wide_features(rng.normal(size=(3, 5)), rng.normal(size=(7, 5)), rng)
     assert (first.shape, second.shape) == ((3, 10), (7, 10))
+
+
+def test_the_control_s_layer_loses_nothing_of_long_records() -> None:
+    rng = np.random.default_rng(0)
+    public = rng.normal(size=(4, 3000))
+    made, _ = wide_features(public, public, rng)
+    back = (made[:, :3000] - made[:, 3000:]) * public.std() + public.mean()
+    np.testing.assert_allclose(back, public)
+
+
+def test_long_records_leave_room_for_fewer_pairs() -> None:
+    def most(length: int, width: int, rows: int = 30_000) -> int:
+        records = np.broadcast_to(np.zeros(1), (rows, length))
+        scene = Scene((), Truth(torch.zeros(1, 1), torch.zeros(1)), None, PLAIN)
+        held = Holding(scene, np.zeros((1, width)), records, records, np.zeros(rows, dtype=np.int64))
+        return most_pairs(held, BUDGETS[Effort.FULL])
+
+    assert most(64, 64) == 20_000
+    assert most(64, 64, rows=30) == 30
+    assert most(64, 5_000) == 4_096
+    assert most(3_072, 64) == 4_096
+    assert most(150_528, 64) == 332
 
 
 CURVE = {1: 0.0, 4: 0.016, 8: 0.043, 16: 0.18, 32: 0.55, 64: 0.83, 256: 0.996}
