@@ -47,8 +47,9 @@ Attack = Callable[[Sighting, tuple[Defence, ...]], tuple[Reconstruction, ...]]
 """Reads a sighting, knowing what it has been put through; is never shown the truth in it."""
 Play = Callable[[Attack, Sequence[Sighting], tuple[Defence, ...]], list[tuple[Reconstruction, ...]]]
 """Lets an attack read many sightings, and returns what it makes of each; all three arms are played at once."""
-Adapt = Callable[[Defence | None, int], str | None]
-"""Names the variant that answers a defence (None: there was none) in views of that many records; None: none does."""
+Adapt = Callable[[Defence | None, tuple[Defence, ...], int], str | None]
+"""Names the variant that answers a defence (None: there is none), of all that are met, in views of that many records;
+None: no variant does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +132,7 @@ def run_arms(
                       control.hits.get(name, nothing), without)
         for name in variants
     }  # fmt: skip
-    answers, unanswered = _answers(scene, seen, adapt or partial(_linear_answer, has_bias=has_bias))
+    answers, unanswered = _answers(scene, seen, met, adapt or partial(_linear_answer, has_bias=has_bias))
     called_for = [paired[name].control for name in answers if name in paired]
     weakest = min(called_for or [one.control for one in paired.values()], key=np.sum, default=nothing)
     if clopper_pearson(int(weakest.sum()), len(nothing), side="one").low < LEAST_CONTROL:
@@ -187,25 +188,27 @@ def _defences(
     return (*seen, *(one for one in declared if one.name not in known))
 
 
-def _linear_answer(defence: Defence | None, records: int, *, has_bias: bool) -> str | None:
+def _linear_answer(defence: Defence | None, _met: tuple[Defence, ...], records: int, *, has_bias: bool) -> str | None:
     """Return the reading of a linear layer that answers a defence."""
     if defence is None:
         return "ratio" if has_bias else None
     return defence.adapt(records, has_bias=has_bias)
 
 
-def _answers(scene: Scene, seen: Sequence[tuple[Defence, ...]], adapt: Adapt) -> tuple[set[str], tuple[str, ...]]:
+def _answers(
+    scene: Scene, seen: Sequence[tuple[Defence, ...]], met: tuple[Defence, ...], adapt: Adapt
+) -> tuple[set[str], tuple[str, ...]]:
     """Return the variants that the views call for, and the defences for which there is none."""
     variants: set[str] = set()
     missing: set[str] = set()
     for sighting, defences in zip(scene.sightings, seen, strict=True):
         for defence in defences:
-            variant = adapt(defence, len(sighting.records))
+            variant = adapt(defence, met, len(sighting.records))
             if variant is None:
                 missing.add(defence.name.value)
             else:
                 variants.add(variant)
-    plain = adapt(None, 1)
+    plain = adapt(None, met, 1)
     return variants or ({plain} if plain else set()), tuple(sorted(missing))
 
 

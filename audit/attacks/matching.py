@@ -28,7 +28,7 @@ PRIOR = 0.2
 """Weight of the prior otherwise, over the square root of the pixels."""
 SMALL_MODEL = 50_000
 """Parameters up to which a smooth model is worth a second start by L-BFGS."""
-SMOOTH = (nn.Sigmoid, nn.Tanh, nn.GELU, nn.SiLU, nn.Softplus, nn.ELU, nn.Identity, nn.Flatten, nn.AvgPool2d)
+SMOOTH = (nn.Sigmoid, nn.Tanh, nn.GELU, nn.SiLU, nn.Softplus, nn.ELU, nn.Identity, nn.Flatten, nn.Unflatten, nn.AvgPool2d)
 """Modules without parameters that leave a model smooth."""
 
 
