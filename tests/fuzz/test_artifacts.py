@@ -1,5 +1,7 @@
 """Ten thousand mutated files, each where a check would read it: loaded or refused, and none of them runs."""
 
+import importlib
+import pickle
 import re
 import subprocess
 import sys
@@ -21,18 +23,15 @@ def test_ten_thousand_files_are_loaded_or_refused_in_documented_words() -> None:
         assert sum(count for known, count in counts.items() if code in known) > 50, done.stdout
 
 
-def test_the_sentinel_would_be_seen(tmp_path: Path) -> None:
-    """The control: with the directory there, the first input already ends the loop."""
-    script = (
-        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
-        "import fuzz_artifacts as target\n"
-        "root = Path(sys.argv[2]); (root / 'system').mkdir(); target.write(root / 'system')\n"
-        "sentinel = root / 'code-was-run'; letter, (_, sound) = next(iter(target.FILES.items()))\n"
-        "assert target.step(letter + sound, root / 'system', sentinel) == 'accepted'\n"
-        "import pickle; pickle.loads(pickle.dumps(target.Trap(sentinel)))\n"
-        "target.step(letter + sound, root / 'system', sentinel)\n"
-    )
-    line = [sys.executable, "-c", script, str(TARGET.parent), str(tmp_path)]
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "AssertionError: code of a file was run" in done.stderr
+def test_the_sentinel_would_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: once a trap has sprung, the next input ends the loop."""
+    monkeypatch.syspath_prepend(str(TARGET.parent))
+    target = importlib.import_module(TARGET.stem)
+    folder, sentinel = tmp_path / "system", tmp_path / "code-was-run"
+    folder.mkdir()
+    target.write(folder)
+    for letter, (_, sound) in target.FILES.items():
+        assert target.step(letter + sound, folder, sentinel) == "accepted"
+    pickle.loads(pickle.dumps(target.Trap(sentinel)))
+    with pytest.raises(AssertionError, match="code of a file was run"):
+        target.step(letter + sound, folder, sentinel)
