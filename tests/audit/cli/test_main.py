@@ -40,6 +40,8 @@ def loaded_by(*arguments: str) -> set[str]:
         (["sign", "no-such-bundle", "--key", "no-such-key", "--role", "auditor"], HEAVY),
         (["init", "--help"], HEAVY),
         (["secagg", "--help"], HEAVY),
+        (["attack", "--help"], HEAVY),
+        (["attack", "run", "--help"], HEAVY),
     ],
 )
 def test_a_light_command_loads_nothing_heavy(arguments: list[str], forbidden: set[str]) -> None:
