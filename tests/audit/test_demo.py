@@ -21,6 +21,8 @@ MUST_END_IN = {  # the rows of the design's table for this issue, written again 
         "attack.labels": "fail",
         "attack.linear": "fail",
         "dp.accounting": "fail",
+        "dp.mechanism": "fail",
+        "integrity.accuracy": "fail",
         "secagg.double-reveal": "fail",
     },
     "careful": {
@@ -30,9 +32,11 @@ MUST_END_IN = {  # the rows of the design's table for this issue, written again 
         "secagg.double-reveal": "pass",
         "secagg.cohort": "pass",
         "dp.accounting": "pass",
+        "dp.mechanism": "pass",
         "attack.aggregate": "pass",
         "attack.labels": "skipped",
         "attack.linear": "skipped",
+        "attack.inversion": "skipped",
     },
 }
 
@@ -58,7 +62,10 @@ def test_every_check_ends_as_the_design_says(demo_folder: Path, name: str) -> No
 
 
 def test_the_careful_system_has_no_failure_and_no_error(demo_folder: Path) -> None:
-    assert {finding.status for finding in findings(demo_folder, "careful").values()} <= {Status.PASS, Status.SKIPPED}
+    said = findings(demo_folder, "careful")
+    undecided = {check for check, finding in said.items() if finding.status is Status.INCONCLUSIVE}
+    assert undecided <= {"attack.poisoning"}  # of sums alone no rule can leave a malicious client out
+    assert {said[check].status for check in said.keys() - undecided} <= {Status.PASS, Status.SKIPPED}
 
 
 def test_a_check_with_two_answers_is_known_by_the_graver_one(demo_folder: Path) -> None:
