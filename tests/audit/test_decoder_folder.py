@@ -59,7 +59,7 @@ def test_a_folder_that_is_not_known_is_refused_without_transformers(
 def test_a_broken_configuration_is_told(tmp_path: Path, content: str) -> None:
     folder = folder_with(tmp_path / "model")
     (folder / "config.json").write_text(content, encoding="utf-8")
-    with pytest.raises(ModelError, match="config.json"):
+    with pytest.raises(ModelError, match=r"config\.json"):
         load_decoder(folder)
 
 
@@ -141,7 +141,7 @@ def test_a_configuration_that_does_not_fit_the_weights_is_told_before_memory_is_
 )
 def test_a_configuration_that_describes_no_model_is_told(tmp_path: Path, config: dict[str, Any]) -> None:
     gpt2().save_pretrained(tmp_path / "model")
-    with pytest.raises(ModelError, match="config.json describes no model"):
+    with pytest.raises(ModelError, match=r"config\.json describes no model"):
         load_decoder(edited(tmp_path / "model", **config))
 
 
