@@ -1,9 +1,10 @@
 """Records read off the first linear layer of a client's update.
 
 For z = W x + b the chain rule gives dL/dW = (dL/db) xᵀ: each row of the weight gradient is the layer's input, scaled by
-that row's bias gradient, so a neuron that one record alone activates hands that record over. Exact, without an
-optimiser (Geiping et al. 2020, arXiv:2003.14053, proposition D.1). The inputs do not change between local steps and
-sums add the gradients of other records, so the same holds for deltas and, neuron by neuron, for sums.
+that row's bias gradient, so a neuron that one record alone activates hands that record over, and records that are known
+set others free (`audit.attacks.peeling`). Exact, without an optimiser (Geiping et al. 2020, arXiv:2003.14053,
+proposition D.1). The inputs do not change between local steps and sums add the gradients of other records, so the same
+holds for deltas and, neuron by neuron, for sums.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from audit.answer import Wording, answer, described, diagnose, left_out, skipped, without_records
 from audit.arms import Reconstruction, run_arms
 from audit.attacks.mixtures import AGREEMENT, by_promise, groups_of, shares_a_factor
+from audit.attacks.peeling import peeled
 from audit.decision import verdict, without_accusation
 from audit.defences import Defence, DefenceName
 from audit.exhibits import arm_measurements, arms_plot, likeness_measurements, record_exhibits
@@ -39,6 +41,8 @@ PER_RECORD = 4
 """Reconstructions handed in for each record."""
 MOST_CONFIRMED = 512
 """Rows that are checked against the model."""
+MOST_PEELED = 512
+"""Rows from which known records are taken away."""
 ITERATIONS = 60
 """Of the power method, at most; the ratio of singular values that matters is far from one."""
 CONVERGED = 1e-9
@@ -102,10 +106,12 @@ def _ratio(weight: Array, bias: Array, knowledge: Knowledge) -> Array:
 
     For a batch of one the least-squares combination of all rows takes the place of single rows: it averages rounding
     and noise away. Of several records a row may be a mixture, so rows that the model confirms come first: those whose
-    bias entry is what the model gives for that very record alone, up to a factor that all such rows share.
+    bias entry is what the model gives for that very record alone, up to a factor that all such rows share. Next come
+    records that those set free (`audit.attacks.peeling`).
     """
     rows = np.flatnonzero(bias)
     rows = rows[np.argsort(-np.abs(bias[rows]), kind="stable")]
+    loudest = np.column_stack([weight, bias])[rows[:MOST_PEELED]]
     inputs = weight[rows] / bias[rows, None]
     raw = inputs * knowledge.deviation + knowledge.mean
     slack = MARGIN * (knowledge.high - knowledge.low)
@@ -127,13 +133,17 @@ def _ratio(weight: Array, bias: Array, knowledge: Knowledge) -> Array:
         expected = knowledge.impulses(raw[first], rows[first])
         sure[first] = shares_a_factor(bias[rows[first]], expected, group[first])
     groups = [members[sure[members]] for members in same if sure[members].any()]
+    known = _medians(inputs, groups or [members for members in same if len(members) > 1])
+    further = peeled(loudest, known, knowledge.records - len(known)) * knowledge.deviation + knowledge.mean
+    further = further[((further >= knowledge.low - slack) & (further <= knowledge.high + slack)).all(axis=1)]
     others = np.flatnonzero(~sure)
-    groups += [others[members] for members in by_promise(inputs[others], knowledge.records)]
-    return _medians(raw, groups[:most])
+    promising = [others[members] for members in by_promise(inputs[others], knowledge.records)]
+    return np.concatenate([_medians(raw, groups), further, _medians(raw, promising[:most])])[:most]
 
 
 def _medians(raw: Array, groups: Sequence[IntArray]) -> Array:
-    return np.array([np.median(raw[members], axis=0) for members in groups]).reshape(-1, raw.shape[1])
+    of = [np.median(raw[members], axis=0) if len(members) > 1 else raw[members[0]] for members in groups]
+    return np.array(of).reshape(-1, raw.shape[1])
 
 
 def _surviving(weight: Array, bias: Array, knowledge: Knowledge) -> Array:
@@ -321,6 +331,6 @@ def read_off(
 def _limits(scene: Scene) -> Iterator[str]:
     yield "Only readings in closed form were tried, no optimisation."
     if any(len(sighting.records) > 1 for sighting in scene.sightings):
-        yield "Of several records in one view only those with a neuron to themselves can be read so."
+        yield "Of several records in one view only those with a neuron to themselves, or set free by such, can be read."
     if scene.reference is None:
         yield "No public records are declared; the candidates are the planted records alone."

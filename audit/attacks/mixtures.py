@@ -71,6 +71,8 @@ def shares_a_factor(seen: Array, expected: Array, group: IntArray) -> BoolArray:
         logarithms, owners = logarithms[order], owners[order]
         ends = np.searchsorted(logarithms, logarithms + FACTOR_TOLERANCE, side="right")
         for start in np.flatnonzero(ends - np.arange(len(ends)) > 1):
+            if ends[start] - start <= most:
+                continue  # no more witnesses than entries
             rows = np.unique(owners[start : ends[start]])
             groups, sizes = np.unique(group[rows], return_counts=True)
             witnesses = int(np.minimum(sizes, MOST_WITNESSES).sum())
