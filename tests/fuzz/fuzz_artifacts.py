@@ -24,6 +24,7 @@ from safetensors.torch import save
 from audit.attacks.membership_scores import read_scores
 from audit.dp.canary_scores import read_canary_scores
 from audit.dp.record import read_record
+from audit.dp.recorded import recorded_rounds
 from audit.load import planted_updates, reference_records
 from audit.load_arrays import planted_arrays
 from audit.manifest import LoadedSystem, load_system
@@ -44,6 +45,13 @@ classes = 3
 path = "update.safetensors"
 kind = "gradient"
 truth = "truth.npz"
+round = 1
+[[updates]]
+path = "sum.safetensors"
+kind = "aggregate"
+of = "gradient"
+clients = 1
+round = 1
 [[updates]]
 path = "embedding.npz"
 kind = "embedding"
@@ -80,6 +88,7 @@ def half(count: int) -> np.ndarray:
 RECORDS = npz(x=np.arange(8, dtype=np.float32).reshape(2, 4) / 8, y=np.array([0, 2]))
 FILES: dict[bytes, tuple[str, bytes]] = {
     b"u": ("update.safetensors", save(TENSORS)),
+    b"a": ("sum.safetensors", save(TENSORS)),
     b"m": ("model.safetensors", save(TENSORS)),
     b"t": ("truth.npz", RECORDS),
     b"r": ("reference.npz", RECORDS),
@@ -103,12 +112,29 @@ def records(found: LoadedSystem) -> None:
             name: tensor.shape for name, tensor in TENSORS.items()
         }
         assert all(torch.isfinite(tensor).all() for tensor in update.tensors.values())
-        assert update.truth is not None
+        if update.truth is None:
+            continue  # the sum names none
         assert update.truth.x.shape[1:] == (4,)
         assert torch.isfinite(update.truth.x).all()
         assert set(update.truth.y.tolist()) <= {0, 1, 2}
     arrays, _ = planted_arrays(found.system, found.folder, "embedding")
     assert all(np.isfinite(one.values).all() for one in arrays)
+
+
+def rounds(found: LoadedSystem) -> None:
+    """Read a round's sum and contributions as views of their files, every number of them."""
+    for released, contributions in recorded_rounds(found.system, found.folder).rounds:
+        for tensors in (released, *contributions):
+            for name in tensors:
+                assert np.asarray(tensors[name]).tobytes() is not None
+
+
+def both(found: LoadedSystem) -> None:
+    """Read an update by both doors; what the one refuses, the other is still asked."""
+    try:
+        records(found)
+    finally:
+        rounds(found)
 
 
 def model(found: LoadedSystem) -> None:
@@ -132,9 +158,13 @@ def record(found: LoadedSystem) -> None:
     read_record(found.folder / "record.json")
 
 
+def public(found: LoadedSystem) -> None:
+    reference_records(found.system, found.folder)
+
+
 READERS: dict[bytes, Callable[[LoadedSystem], object]] = {
-    b"u": records, b"m": model, b"t": records, b"r": lambda found: reference_records(found.system, found.folder),
-    b"e": records, b"s": membership, b"c": canaries, b"l": model, b"d": record,
+    b"u": both, b"a": rounds, b"m": model, b"t": records, b"r": public, b"e": records, b"s": membership, b"c": canaries,
+    b"l": model, b"d": record,
 }  # fmt: skip
 
 
