@@ -25,7 +25,7 @@ BoolArray = npt.NDArray[np.bool_]
 LEAST_SCORES = 20
 """Fewer scores are no sample."""
 ENOUGH_SHADOWS = 8
-"""From as many the likelihood ratio finds more members than relative odds do; below, fewer (measured on digits)."""
+"""From as many the likelihood ratio finds more members than relative odds do, below fewer (measured on MNIST)."""
 LOSS = "loss threshold"
 ONLINE = "LiRA online"
 OFFLINE = "LiRA offline"

@@ -126,7 +126,9 @@ def test_it_needs_records_of_both_roles_or_scores(tmp_path: Path, digits: Any) -
 
 
 @pytest.mark.slow
-def test_sixteen_shadows_find_ten_times_what_the_loss_finds(tmp_path: Path, ask: Any, digits: Any) -> None:
-    asked = ask(membership, system(tmp_path, digits, LONG), effort=Effort.STANDARD)
+def test_sixteen_shadows_find_three_times_what_the_loss_finds(tmp_path: Path, ask: Any, digits: Any) -> None:
+    longer = Recipe(local_epochs=120, learning_rate=0.2)
+    asked = ask(membership, system(tmp_path, digits, longer), effort=Effort.STANDARD)
     assert asked.finding.status is Status.FAIL
-    assert asked.value("tpr_at_fpr_0.01") > 0.06
+    loss = max(asked.value("tpr_at_fpr_0.01_loss_threshold"), 0.01)
+    assert asked.value("tpr_at_fpr_0.01") >= 3 * loss, asked.finding.detail
