@@ -209,13 +209,10 @@ def _plot(attacks: Mapping[str, Separation], headline: str, control: Separation 
     points = []
     for asked in (LOW_RATE, LOWEST_RATE):
         rate = attacks[headline].found(asked)
-        points.append(
-            OperatingPoint(
-                label=f"{headline} at {asked:.1%}", fpr=asked, tpr=rate.value, low=rate.interval.low,
-                high=rate.interval.high,
-            )
-        )  # fmt: skip
-    return RocPlot(title="Members found, by false-positive rate", series=tuple(series), points=tuple(points))
+        share, low, high = (round(number, 4) for number in (rate.value, rate.interval.low, rate.interval.high))
+        points.append(OperatingPoint(label=f"at {asked:.1%}", fpr=asked, tpr=share, low=low, high=high))
+    title = f"Members found, by false-positive rate; the points are those of {headline}"
+    return RocPlot(title=title, series=tuple(series), points=tuple(points))
 
 
 def curve(label: str, attack: Separation) -> RocSeries:
