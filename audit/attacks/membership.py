@@ -2,8 +2,9 @@
 
 A model is surer of what it has learnt from than of what it has not. How much surer is told by four attacks: the loss
 alone (Yeom et al. 2018, arXiv:1709.01604), the likelihood ratio against shadow models with and without each record
-(LiRA, arXiv:2112.03570), online and offline, and relative odds (RMIA, arXiv:2312.03262). What counts is how many
-members are found while hardly any non-member is accused, not how often a guess is right on average.
+(LiRA, arXiv:2112.03570; offline where those without it are looked at alone), and relative odds (RMIA,
+arXiv:2312.03262). What counts is how many members are found while hardly any non-member is accused, not how often a
+guess is right on average.
 """
 
 from collections.abc import Iterator
