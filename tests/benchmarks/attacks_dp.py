@@ -80,7 +80,7 @@ def bounds(truth: float, runs: int, rng: np.random.Generator) -> Iterator[Row]:
     for _ in range(runs):
         included = rng.random(CANARIES) < 0.5
         scores = rng.standard_normal(CANARIES) + effect * included
-        gaussian.append(gaussian_lower_bound(scores, included, delta=DELTA, alpha=ALPHA).low)
+        gaussian.append(gaussian_lower_bound(scores, included, delta=DELTA, alpha=ALPHA))
         guessed.append(one_run_lower_bound(scores, included, delta=DELTA, alpha=ALPHA))
     mean = statistics.mean(gaussian)
     asked = truth >= 4
