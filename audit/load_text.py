@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from audit.decoder_folder import load_decoder, own_names
+from audit.decoder_folder import is_decoder_folder, load_decoder, own_names
 from audit.load import KINDS, Excluded, Kind, Truth, Update
 from reports.artifacts import read_npz, read_tensors
 from reports.errors import SystemFileError
@@ -99,6 +99,12 @@ def vocabulary_of(model: nn.Module) -> int:
     """Return how many tokens a language model of transformers knows."""
     whole: Any = model
     return len(whole.get_input_embeddings().weight)
+
+
+def is_language_model(system: System, folder: Path) -> bool:
+    """Tell whether every update was computed at a Hugging Face folder, by itself or by `[model].checkpoint`."""
+    bases = [one.base or (system.model.checkpoint if system.model else None) for one in system.updates]
+    return all(base is not None and is_decoder_folder(folder / base.path) for base in bases)
 
 
 def holds_text(system: System, folder: Path) -> bool:

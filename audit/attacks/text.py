@@ -28,10 +28,9 @@ from audit.attacks.text_exhibits import (
 from audit.attacks.text_scene import Gradient, set_text_scene
 from audit.attacks.text_search import Recovered
 from audit.decision import verdict, without_accusation
-from audit.decoder_folder import is_decoder_folder
 from audit.exhibits import arm_measurements, arms_plot, npz_bytes
 from audit.load import Excluded
-from audit.load_text import PlantedTexts, holds_text, planted_texts, reference_texts, vocabulary_of
+from audit.load_text import PlantedTexts, holds_text, is_language_model, planted_texts, reference_texts, vocabulary_of
 from audit.view import View, visible
 from reports.check import Context, check
 from reports.model import Confidentiality, Effort, Finding, Measurement, Remedy, Severity, Status, Strength, System
@@ -83,20 +82,24 @@ def text(system: System, ctx: Context) -> Iterator[Finding]:
     if system.federation is not None and system.federation.visibility == "aggregate":
         yield skipped(ctx, "The attacker sees sums only, no single update.", "sums-only")
         return
-    bases = [one.base or (system.model.checkpoint if system.model else None) for one in system.updates]
-    if not all(base is not None and is_decoder_folder(ctx.folder / base.path) for base in bases):
+    if not is_language_model(system, ctx.folder):
         yield skipped(ctx, "The model is no folder of a language model.", "no-language-model")
         return
     if not holds_text(system, ctx.folder):
         yield skipped(ctx, "No update of a single client is recorded with token ids as its truth.", "no-text")
         return
-    planted = planted_texts(system, ctx.folder, lambda model: decoder_of(model).reads)
+    planted = planted_texts(system, ctx.folder, tensors_read)
     seen = visible(system, planted.updates, ctx.rng("corrupt"))
     mend = Remedy(
         parameter="federation.visibility", direction="set", value="aggregate",
         text="Let the server see sums alone (secure aggregation), or let each client clip and add noise.",
     )  # fmt: skip
     yield read_texts(system, ctx, seen.singles, planted, Scope("in single updates", mend))
+
+
+def tensors_read(model: nn.Module) -> tuple[str, ...]:
+    """Return the names of the tensors, among those of a language model, that the attack reads."""
+    return decoder_of(model).reads
 
 
 def read_texts(system: System, ctx: Context, views: Sequence[View], planted: PlantedTexts, scope: Scope) -> Finding:

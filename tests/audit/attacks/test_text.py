@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from audit.attacks.aggregate import aggregate
 from audit.attacks.text import text
 from audit.attacks.text_decoder import decoder_of, text_loss
 from audit.defences import quantise, sign, top_k
@@ -201,3 +202,34 @@ def test_without_transformers_it_is_skipped_and_says_what_to_install(tmp_path: P
 def test_the_answer_is_the_same_again(tmp_path: Path, ask) -> None:
     folder = write(tmp_path, gpt2(), defend=noised(1e-2), clients=8)
     assert ask(text, folder).findings == ask(text, folder).findings
+
+
+def test_text_comes_back_from_the_sum_of_updates(tmp_path: Path, ask) -> None:
+    folder = write(tmp_path, gpt2(width=48), clients=4, federation={"visibility": "aggregate"})
+    asked = ask(aggregate, folder)
+    assert (asked.finding.status, asked.finding.strength) == (Status.FAIL, Strength.EXACT), asked.finding.summary
+    assert asked.value("exact_sequences") == 4
+    assert asked.value("effective_clients") == 4
+
+
+def test_a_sum_that_hides_its_tokens_in_their_number_is_not_judged(tmp_path: Path, ask) -> None:
+    folder = write(tmp_path, gpt2(width=48), clients=8, federation={"visibility": "aggregate"})
+    assert ask(aggregate, folder).finding.reason == "not-applicable:batch-fills-width"
+
+
+def test_a_noised_sum_passes_as_a_screening(tmp_path: Path, ask) -> None:
+    folder = write(tmp_path, gpt2(width=48), clients=60, defend=noised(1.0), federation={"visibility": "aggregate"})
+    system = (folder / "system.toml").read_text(encoding="utf-8")
+    for client in range(60):  # three clients a round: their sum holds fewer tokens than the model is wide
+        system = system.replace(f'client = "c{client}"\n', f'client = "c{client}"\nround = {client // 3}\n')
+    (folder / "system.toml").write_text(system, encoding="utf-8")
+    asked = ask(aggregate, folder)
+    assert (asked.finding.status, asked.finding.strength) == (Status.PASS, Strength.SCREENING), asked.finding.summary
+
+
+def test_a_model_that_nothing_describes_is_skipped(tmp_path: Path, planted, ask) -> None:
+    folder = planted(clients=2, federation={"visibility": "aggregate"})
+    system = (folder / "system.toml").read_text(encoding="utf-8")
+    lines = [line for line in system.splitlines() if not line.startswith("layers")]
+    (folder / "system.toml").write_text("\n".join(lines), encoding="utf-8")
+    assert ask(aggregate, folder).finding.reason == "not-applicable:no-architecture"
