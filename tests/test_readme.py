@@ -76,7 +76,7 @@ def test_what_the_readme_shows_is_what_happens(section: str, folder: Path) -> No
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "NO_COLOR": "1"}
     for step in sections()[section]:
         done = subprocess.run(
-            ["bash", "-c", step.command], cwd=folder, env=environment, capture_output=True, text=True, timeout=170
+            ["bash", "-c", step.command], cwd=folder, env=environment, capture_output=True, text=True, timeout=600
         )
         assert "Traceback" not in done.stderr, done.stderr
         assert matches(step.expected, done.stdout), f"$ {step.command}\n{done.stdout}\n{done.stderr}"
