@@ -21,7 +21,7 @@ Array = npt.NDArray[np.float64]
 LEAST_LIKENESS = 0.9
 """Median cosine between an update and that of its truth, over what the noise allows, for one step."""
 LEAST_AFTER_STEPS = 0.5
-"""Likewise after several local steps, whose batches are not on record."""
+"""Likewise after several local steps, whose batches are not on record, and of sums of clipped updates."""
 LEAST_SIGNAL = 0.5
 """Share of an update's length that noise must leave, else nothing can be asked of it."""
 
@@ -41,7 +41,7 @@ def likeness(scene: Scene, views: Sequence[View], names: Sequence[str], met: Seq
         seen = {name: view.tensors[name].double().numpy() for name in names}
         squared = _product(seen, seen)
         allowed = 1 - deviation**2 * sum(value.size for value in seen.values()) / squared if squared > 0 else 0.0
-        if allowed < LEAST_SIGNAL**2:
+        if allowed < LEAST_SIGNAL**2 or (deviation and len(view.truth) > 1):  # several records hide part of the noise
             continue
         clear = clear_update(
             view.base, view.truth, scene.scale, names, of=view.of, clients=view.clients, steps=view.local_steps,
@@ -56,9 +56,9 @@ def likeness(scene: Scene, views: Sequence[View], names: Sequence[str], met: Seq
 
 def misfit(scene: Scene, views: Sequence[View], names: Sequence[str], met: Sequence[Defence]) -> str:
     """Return why the updates are not what the declared model gives, half a sentence; empty otherwise."""
-    steps = any(view.local_steps > 1 for view in views)
+    loose = any(view.local_steps > 1 or view.clients > 1 for view in views)
     found = likeness(scene, views, names, met)
-    if np.isnan(found) or found >= (LEAST_AFTER_STEPS if steps else LEAST_LIKENESS):
+    if np.isnan(found) or found >= (LEAST_AFTER_STEPS if loose else LEAST_LIKENESS):
         return ""
     cause = "normalisation, loss or base is another, or noise is not declared"
     if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in views[0].base.modules()):

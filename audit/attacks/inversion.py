@@ -19,7 +19,7 @@ from audit.attacks.estimates import of_estimates
 from audit.attacks.fidelity import misfit
 from audit.attacks.matching import SMALL_MODEL, Budget, Matched
 from audit.attacks.matching_attack import MatchingAttack, Trial, run_trial
-from audit.decision import Decision, verdict
+from audit.decision import Decision, verdict, without_accusation
 from audit.defences import Defence, DefenceName
 from audit.exhibits import arm_measurements, arms_plot, likeness_measurements, record_exhibits
 from audit.load import KINDS, Excluded, Truth, input_scale, planted_updates, reference_records
@@ -28,7 +28,7 @@ from audit.twin import Scale, readable_layers, records_of
 from audit.view import View, visible
 from reports.check import Context, check
 from reports.executor import Serial
-from reports.model import Effort, Finding, Remedy, Severity, Status, Strength, System
+from reports.model import Effort, Finding, Measurement, Remedy, Severity, Status, Strength, System
 from unlearning.models import load_model
 
 IntArray = npt.NDArray[np.int64]
@@ -83,7 +83,11 @@ def _of_updates(system: System, ctx: Context) -> Finding:
         return without_records(ctx, "No recorded update of a single client can be used.", planted.excluded)
     if seen.singles[0].truth.y.is_floating_point():
         return skipped(ctx, "The model has targets, not labels; the search asks for labels.", "no-labels")
-    return _searched(system, ctx, seen.singles, planted.excluded)
+    mend = Remedy(
+        parameter="federation.visibility", direction="set", value="aggregate",
+        text="Let the server see sums alone (secure aggregation), or let each client clip and add noise.",
+    )  # fmt: skip
+    return found_by_search(system, ctx, seen.singles, planted.excluded, "in single updates", mend)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,20 +106,22 @@ class Searched:
     """How it was done, for the measurement."""
 
 
-def search(system: System, ctx: Context, views: Sequence[View]) -> Searched:
+def search(system: System, ctx: Context, views: Sequence[View], *, beside_linear: bool = False) -> Searched:
     """Play gradient matching on `views` in three arms.
 
     Args:
         system: The system.
         ctx: Of the check that asks; gives effort, engine, device and executor.
         views: At least one.
+        beside_linear: Whether a first linear layer is read beside the search, as variants of one verdict.
     """
     scale = Scale(*input_scale(system))
     base = views[0].base
     layers = readable_layers(base, tuple(views[0].truth.x.shape[1:]), scale)
     whole = set_scene(views, reference_records(system, ctx.folder), scale, ctx.rng("candidates"))
     small = sum(parameter.numel() for parameter in base.parameters()) <= SMALL_MODEL
-    scene = _within_budget(whole, MOST_RECORDS if small else RECORDS[ctx.effort], ctx.rng("records"))
+    most = MOST_RECORDS if small else RECORDS[ctx.effort]
+    scene = _within_budget(whole, most * max(view.clients for view in views), ctx.rng("records"))
     budget = replace(BUDGETS[ctx.effort], engine=ctx.options.engine, device=_device(ctx))
     trials = ctx if system.model is not None and system.model.layers is not None else replace(ctx, executor=Serial())
     engines: list[str] = []
@@ -128,7 +134,8 @@ def search(system: System, ctx: Context, views: Sequence[View]) -> Searched:
     names = [name for name, _ in base.named_parameters() if name in views[0].tensors]
     noisy = _linear_weights(base, names)
     attack = MatchingAttack(
-        scene, budget, run, layers.first, layers.last, _classes(base, scene), noisy, _bases(system, ctx)
+        scene, budget, run, layers.first, layers.last, _classes(base, scene), beside_linear, noisy,
+        _bases(system, ctx),
     )  # fmt: skip
     played = run_arms(
         attack, scene, names, ctx.rng("null"), declared=_declared(system), adapt=attack.adapt,
@@ -162,17 +169,30 @@ def search_limits(found: Searched) -> Iterator[str]:
         yield "Local steps are simulated as plain gradient descent on the records in order."
 
 
-def _searched(system: System, ctx: Context, views: Sequence[View], excluded: Sequence[Excluded]) -> Finding:
-    """Return the finding of matching the gradients of single updates."""
-    found = search(system, ctx, views)
+def found_by_search(
+    system: System,
+    ctx: Context,
+    views: Sequence[View],
+    excluded: Sequence[Excluded],
+    where: str,
+    remedy: Remedy,
+    *,
+    limitations: Sequence[str] = (),
+    measurements: Sequence[Measurement] = (),
+    doubt: str = "",
+    severity: Severity | None = None,
+    beside_linear: bool = False,
+) -> Finding:
+    """Return the finding of matching the gradients in `views`: three arms, one verdict.
+
+    The arguments are those of `audit.attacks.linear.read_off`, with `search`'s own.
+    """
+    found = search(system, ctx, views, beside_linear=beside_linear)
     scene, played = found.scene, found.played
     decision = unheard(verdict(played), found.misfit)
-    where = "in single updates"
+    if doubt:
+        decision = without_accusation(decision)
     title = f"Records found by gradient matching {where}"
-    mend = Remedy(
-        parameter="federation.visibility", direction="set", value="aggregate",
-        text="Let the server see sums alone (secure aggregation), or let each client clip and add noise.",
-    )  # fmt: skip
     return answer(
         ctx,
         system,
@@ -182,15 +202,18 @@ def _searched(system: System, ctx: Context, views: Sequence[View], excluded: Seq
         measurements=[
             *arm_measurements(played, decision, "identifiability", found.method),
             *likeness_measurements(scene, played, decision),
+            *measurements,
         ],
         evidence=[
             *arms_plot(ctx, played, decision, title, "share of planted records identified"),
             *record_exhibits(ctx, scene, played, title),
         ],
-        remedy=mend,
-        limitations=[*left_out(excluded, played.silent), *search_limits(found)],
+        remedy=remedy,
+        limitations=[*limitations, *left_out(excluded, played.silent), *search_limits(found)],
         detail=described(played),
         diagnosis=found.misfit or _diagnosed(found, views),
+        severity=severity,
+        doubt=doubt,
     )
 
 

@@ -80,6 +80,8 @@ class MatchingAttack:
     """The last layer, whose gradients tell the labels."""
     classes: int = 2
     """Outputs of the model, where labels must be sought."""
+    beside: bool = False
+    """Whether the readings of a linear first layer are handed in beside the search, as variants of their own."""
     noisy: Sequence[str] = ()
     """Weights of linear layers, in whose gradients noise shows beside their low rank."""
     bases: Mapping[str, tuple[nn.Module, ...]] = field(default_factory=dict)
@@ -111,14 +113,20 @@ class MatchingAttack:
             searched = best.get(position)
             records = searched[1] if exact is None and searched is not None else exact
             found.append(() if records is None else (Reconstruction(name, records),))
+        if self.beside and self.first is not None:
+            linear = LinearAttack(self.scene, self.first)
+            return [(*one, *linear(sighting, defences)) for one, sighting in zip(found, sightings, strict=True)]
         return found
 
     def adapt(self, defence: Defence | None, met: tuple[Defence, ...], _records: int) -> str | None:
-        """Return the name of the search, which answers every defence but local steps that it cannot simulate."""
+        """Return the name of the search, which answers every defence but local steps that it cannot simulate.
+
+        Those leave the ratio of a first linear layer as it is, where that is read beside.
+        """
         if defence is not None and defence.name is DefenceName.LOCAL_STEPS:
             views = [view for sighting in self.scene.sightings for view in sighting.views]
             if any(view.local_steps > 1 and _training(view) is None for view in views):
-                return None
+                return "ratio" if self.beside and self.first is not None and self.first.bias else None
         return name_of(met)
 
     def _read_off(self, sighting: Sighting, defences: tuple[Defence, ...]) -> Array | None:

@@ -1,11 +1,13 @@
 """Reading sums: who is in the crowd, who adds the noise, and a pass that counts its views."""
 
+import pytest
 import torch
+from torch import nn
 
 from audit.attacks.aggregate import aggregate
 from audit.capture import Capture
 from audit.defences import clip, gaussian
-from reports.model import Severity, Status, Strength
+from reports.model import Effort, Severity, Status, Strength
 
 SUMS = {"visibility": "aggregate", "server_trust": "honest-but-curious"}
 
@@ -95,3 +97,33 @@ def test_a_dead_model_is_inconclusive(planted, ask, perceptron) -> None:
     folder = planted(clients=8, rounds=8, federation=SUMS, aggregates=as_summed, model=perceptron(dead=True))
     finding = ask(aggregate, folder).finding
     assert (finding.status, finding.reason) == (Status.INCONCLUSIVE, "control-failed")
+
+
+def sigmoid_network() -> nn.Sequential:
+    """One convolution and a sigmoid, with the uniform weights of the DLG paper."""
+    torch.manual_seed(0)
+    layers = nn.Conv2d(1, 4, 3, stride=2, padding=1), nn.Sigmoid(), nn.Flatten(), nn.Linear(64, 10)
+    model = nn.Sequential(nn.Unflatten(1, (1, 8, 8)), *layers)
+    for parameter in model.parameters():
+        nn.init.uniform_(parameter, -0.5, 0.5)
+    return model
+
+
+def test_a_sum_behind_convolutions_is_searched_jointly(planted, ask) -> None:
+    folder = planted(
+        clients=2, rounds=4, model=sigmoid_network(), reference=300, aggregates=as_summed, federation=SUMS
+    )  # fmt: skip
+    asked = ask(aggregate, folder)
+    assert asked.value("identifiability") >= 0.7
+    assert "gradient matching (joint records)" in asked.finding.detail
+    assert asked.value("effective_clients") == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("defend", "status"), [(as_summed, Status.FAIL), (noised, Status.PASS)])
+def test_from_standard_on_both_readings_of_a_sum_come_to_one_verdict(planted, ask, defend, status: Status) -> None:
+    folder = planted(clients=24, rounds=4, reference=900, defend=clipped, aggregates=defend, federation=SUMS)
+    finding = ask(aggregate, folder, effort=Effort.STANDARD).finding
+    assert finding.status is status, finding.summary
+    assert "Reading by ratio" in finding.detail
+    assert "Reading by gradient matching" in finding.detail
