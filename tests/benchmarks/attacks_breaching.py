@@ -9,48 +9,58 @@ has no use for, are passed over while it is imported.
 """
 
 import contextlib
+import importlib
 import io
 import time
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 
-def load() -> Any | None:
-    """Return the module `breaching`; None where it is not installed."""
+@contextlib.contextmanager
+def lenient() -> Iterator[None]:
+    """Pass over what torchvision registers for its operators, and over warnings, while something imports it."""
     register = torch.library.register_fake
 
-    def lenient(operator: object, *arguments: Any, **options: Any) -> Callable[..., Any]:
+    def passing(operator: object, *arguments: Any, **options: Any) -> Callable[..., Any]:
         if isinstance(operator, str) and operator.startswith("torchvision::"):
             return lambda kernel: kernel
         return register(operator, *arguments, **options)
 
-    torch.library.register_fake = lenient
+    torch.library.register_fake = passing
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            import breaching
-    except ImportError:
-        return None
+            yield
     finally:
         torch.library.register_fake = register
-    return breaching
+
+
+def load() -> Any | None:
+    """Return the module `breaching`; None where it is not installed."""
+    try:
+        with lenient():
+            return importlib.import_module("breaching")
+    except ImportError:
+        return None
 
 
 class Breaching:
     """Its attacker on one model, for a number of iterations."""
 
-    def __init__(self, module: Any, model: nn.Module, iterations: int) -> None:
+    def __init__(self, module: Any, model: nn.Module, iterations: int, device: str = "cpu") -> None:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             overrides = [f"optim.max_iterations={iterations}"]
             settings = module.get_attack_config("invertinggradients", overrides=overrides)
         self.parameters = [parameter.detach() for parameter in model.parameters()]
-        self.attacker = module.attacks.prepare_attack(model, nn.CrossEntropyLoss(), settings)
+        self.device = torch.device(device)
+        setup = {"device": self.device, "dtype": torch.float32}
+        self.attacker = module.attacks.prepare_attack(model, nn.CrossEntropyLoss(), settings, setup)
 
     def invert(self, gradient: list[Tensor], labels: Tensor, start: Tensor) -> Tensor:
         """Return the records (B, *shape) that it reads from `gradient`, begun at `start` of that shape.
@@ -60,10 +70,10 @@ class Breaching:
         """
         facts = types.SimpleNamespace(shape=tuple(start.shape[1:]), modality="vision")
         payload = {"parameters": self.parameters, "buffers": None, "metadata": facts}
-        known = {"num_data_points": len(start), "labels": labels, "local_hyperparams": None}
-        shared = {"gradients": list(gradient), "buffers": None, "metadata": known}
+        known = {"num_data_points": len(start), "labels": labels.to(self.device), "local_hyperparams": None}
+        shared = {"gradients": [part.to(self.device) for part in gradient], "buffers": None, "metadata": known}
         found, _ = self.attacker.reconstruct([payload], [shared], {}, initial_data=start)
-        records: Tensor = found["data"]
+        records: Tensor = found["data"].cpu()
         return records
 
 

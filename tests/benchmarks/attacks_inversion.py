@@ -41,7 +41,7 @@ EXACT = 30.0
 """PSNR in dB from which a record counts as back."""
 
 
-def measure(points: str, seed: int) -> Iterator[Row]:
+def measure(points: str, seed: int, device: str) -> Iterator[Row]:
     """Yield the rows."""
     peer = load()
     if peer is None:
@@ -51,52 +51,52 @@ def measure(points: str, seed: int) -> Iterator[Row]:
         yield Row("inversion, colour", 0, "", note="the photographs are not installed: noise in their place")
         tiles = torch.rand(RECORDS, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(seed))
     for name in TARGETS:
-        yield speed(peer, name, tiles[:1], REPEATS[points], seed)
+        yield speed(peer, name, tiles[:1], REPEATS[points], seed, device)
     if peer is not None:
         for name, iterations in LIKENESS[points]:
-            yield likeness(peer, name, tiles, iterations, seed)
+            yield likeness(peer, name, tiles, iterations, seed, device)
     digits = mnist(np.random.default_rng(seed))
     if digits is not None:
         x = torch.from_numpy(digits[0][:RECORDS]).float().reshape(-1, 1, 28, 28)
         y = torch.from_numpy(digits[1][:RECORDS])
-        yield grey(peer, x, y, 500 if points != "small" else 200, seed)
-        yield known_labels(x, y, seed)
+        yield grey(peer, x, y, 500 if points != "small" else 200, seed, device)
+        yield known_labels(x, y, seed, device)
 
 
-def speed(peer: Any, name: str, record: Tensor, repeats: int, seed: int) -> Row:
+def speed(peer: Any, name: str, record: Tensor, repeats: int, seed: int, device: str) -> Row:
     """Return trial-iterations a second, beside breaching's iterations a second."""
     torch.manual_seed(seed)
     model, label, iterations = NETWORKS[name](), torch.tensor([3]), ITERATIONS[name]
     gradient = gradient_of(model, record, label)
     problem = asked(model, [gradient], label[:, None], tuple(record.shape[1:]))
     begun = starts(1, tuple(record.shape[1:]), seed)
-    budget, what = Budget(iterations, TRIALS), f"inversion, {name}, {TRIALS} trials"
-    engine = reconstruct(problem, Budget(1, TRIALS), torch.Generator().manual_seed(seed)).engine
+    budget, what = Budget(iterations, TRIALS, device=device), f"inversion, {name}, {TRIALS} trials"
+    engine = reconstruct(problem, Budget(1, TRIALS, device=device), torch.Generator().manual_seed(seed)).engine
 
     def ours() -> object:
         return reconstruct(problem, budget, torch.Generator().manual_seed(seed))
 
     if peer is None:
-        return Row(what, TRIALS * iterations / by_turns([ours], repeats)[0], "it/s", n=repeats, note=engine)
-    other = Breaching(peer, model, iterations)
-    mine, theirs = by_turns([ours, lambda: other.invert(gradient, label, begun[0])], repeats)
+        return Row(what, TRIALS * iterations / by_turns([ours], repeats, device)[0], "it/s", n=repeats, note=engine)
+    other = Breaching(peer, model, iterations, device)
+    mine, theirs = by_turns([ours, lambda: other.invert(gradient, label, begun[0])], repeats, device)
     value, beside = TRIALS * iterations / mine, iterations / theirs
     ratio, target = value / beside, TARGETS[name]
     note = f"{ratio:.2f}x, {engine}"
     return Row(what, value, "it/s", f">= {target:g}x", ratio >= target, "breaching", beside, repeats, note)
 
 
-def likeness(peer: Any, name: str, tiles: Tensor, iterations: int, seed: int) -> Row:
+def likeness(peer: Any, name: str, tiles: Tensor, iterations: int, seed: int, device: str) -> Row:
     """Return the mean PSNR of the tiles, beside breaching's from the same starts."""
     torch.manual_seed(seed)
     model = NETWORKS[name]()
     labels = torch.randint(CLASSES, (len(tiles),), generator=torch.Generator().manual_seed(seed))
     gradients = [gradient_of(model, tiles[i : i + 1], labels[i : i + 1]) for i in range(len(tiles))]
     shape = tuple(tiles.shape[1:])
-    other, begun = Breaching(peer, model, iterations), starts(len(tiles), shape, seed)
+    other, begun = Breaching(peer, model, iterations, device), starts(len(tiles), shape, seed)
     theirs = decibels(torch.cat([other.invert(g, labels[i : i + 1], begun[i]) for i, g in enumerate(gradients)]), tiles)
     problem = asked(model, gradients, labels[:, None], shape)
-    found = reconstruct(problem, Budget(iterations, 1), torch.Generator().manual_seed(seed))
+    found = reconstruct(problem, Budget(iterations, 1, device=device), torch.Generator().manual_seed(seed))
     ours = decibels(found.records[:, 0], tiles)
     difference = [mine - other for mine, other in zip(ours, theirs, strict=True)]
     mean, error = statistics.mean(difference), statistics.stdev(difference) / len(difference) ** 0.5
@@ -106,19 +106,18 @@ def likeness(peer: Any, name: str, tiles: Tensor, iterations: int, seed: int) ->
     return Row(what, value, "dB", ">= -0.5 dB", mean >= WORSE, "breaching", beside, len(tiles), note)
 
 
-def grey(peer: Any, x: Tensor, y: Tensor, iterations: int, seed: int) -> Row:
+def grey(peer: Any, x: Tensor, y: Tensor, iterations: int, seed: int, device: str) -> Row:
     """Return the mean PSNR of grey digits, and what breaching says to one."""
     torch.manual_seed(seed)
     model = lenet(1, 28)
     gradients = [gradient_of(model, x[i : i + 1], y[i : i + 1]) for i in range(len(x))]
     shape = tuple(x.shape[1:])
-    found = reconstruct(
-        asked(model, gradients, y[:, None], shape), Budget(iterations, 1), torch.Generator().manual_seed(seed)
-    )
+    problem, budget = asked(model, gradients, y[:, None], shape), Budget(iterations, 1, device=device)
+    found = reconstruct(problem, budget, torch.Generator().manual_seed(seed))
     note = ""
     if peer is not None:
         try:
-            Breaching(peer, model, 1).invert(gradients[0], y[:1], starts(1, shape, seed)[0])
+            Breaching(peer, model, 1, device).invert(gradients[0], y[:1], starts(1, shape, seed)[0])
             note = "breaching runs, too"
         except RuntimeError:
             note = "breaching crashes: its prior wants three channels"
@@ -126,7 +125,7 @@ def grey(peer: Any, x: Tensor, y: Tensor, iterations: int, seed: int) -> Row:
     return Row(what, statistics.mean(decibels(found.records[:, 0], x)), "dB", "runs", True, n=len(x), note=note)
 
 
-def known_labels(x: Tensor, y: Tensor, seed: int) -> Row:
+def known_labels(x: Tensor, y: Tensor, seed: int, device: str) -> Row:
     """Return the share of grey digits that L-BFGS brings back, each from a start of its own."""
     back: list[bool] = []
     for first in range(0, len(x), len(x) // MODELS):
@@ -134,7 +133,7 @@ def known_labels(x: Tensor, y: Tensor, seed: int) -> Row:
         model, chosen = lenet(1, 28), range(first, first + len(x) // MODELS)
         gradients = [gradient_of(model, x[i : i + 1], y[i : i + 1]) for i in chosen]
         problem = asked(model, gradients, y[chosen][:, None], tuple(x.shape[1:]))
-        found = reconstruct(problem, Budget(1, 1, DESCENT), torch.Generator().manual_seed(seed + first))
+        found = reconstruct(problem, Budget(1, 1, DESCENT, device=device), torch.Generator().manual_seed(seed + first))
         back.extend(one >= EXACT for one in decibels(found.records[:, 0], x[chosen]))
     share, what = sum(back) / len(back), f"iDLG, LeNet, {len(back)} starts, >= {EXACT:.0f} dB"
     return Row(what, 100 * share, "%", ">= 90 %", share >= RECOVERED, n=len(back), note=f"{DESCENT} iterations")

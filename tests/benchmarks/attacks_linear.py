@@ -56,7 +56,7 @@ class Reading(NamedTuple):
         return Row(what, 100 * self.exact / self.records, "%", target, met, n=self.records, note=note)
 
 
-def measure(points: str, seed: int) -> Iterator[Row]:
+def measure(points: str, seed: int, _device: str) -> Iterator[Row]:
     """Yield the rows: digits by width and batch, then MNIST."""
     rng = np.random.default_rng(seed)
     count = RECORDS[points]

@@ -47,18 +47,20 @@ def figure(value: float) -> str:
     return f"{value:.2e}" if abs(value) >= 1e5 else f"{value:.4g}"
 
 
-def by_turns(works: Sequence[Callable[[], object]], repeats: int) -> list[float]:
-    """Return the median CPU seconds of each work, all done once in each turn, so that a loaded machine slows all.
+def by_turns(works: Sequence[Callable[[], object]], repeats: int, device: str = "cpu") -> list[float]:
+    """Return the median seconds of each work, all done once in each turn, so that a loaded machine slows all.
 
-    The first turn warms up and is not counted.
+    CPU time; beside another device the time on the wall, since the CPU only waits. The first turn warms up and is not
+    counted. Each work must end with its result on the CPU.
     """
+    clock = time.process_time if device == "cpu" else time.perf_counter
     seconds: list[list[float]] = [[] for _ in works]
     for turn in range(repeats + 1):
         for work, times in zip(works, seconds, strict=True):
-            begun = time.process_time()
+            begun = clock()
             work()
             if turn:
-                times.append(time.process_time() - begun)
+                times.append(clock() - begun)
     return [statistics.median(times) for times in seconds]
 
 

@@ -28,7 +28,7 @@ STREAMED = 100.0
 NOISE, NORM = 1.0, 1.0
 
 
-def measure(points: str, seed: int) -> Iterator[Row]:
+def measure(points: str, seed: int, _device: str) -> Iterator[Row]:
     """Yield the rows."""
     rng = np.random.default_rng(seed)
     yield from identification(POWERS[points], GUESSES[points], rng)
