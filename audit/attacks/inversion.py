@@ -37,6 +37,10 @@ RECORDS = {Effort.SMOKE: 64, Effort.STANDARD: 64, Effort.FULL: 128}
 """Planted records that are searched in a model of more than `SMALL_MODEL` parameters."""
 MOST_RECORDS = 128
 """Likewise in a smaller one: two records that are everybody's neighbour do not stand against a pass then."""
+MOST_BYTES = 3 * 2**30
+"""Bytes that the gradients of all arms may take; of a large model fewer records are searched, too few for a pass."""
+ARMS_BYTES = 32
+"""Of each parameter and record: its own gradient, twin and null, and what is searched, in their number formats."""
 GRAVITY = (Status.FAIL, Status.INCONCLUSIVE, Status.PASS, Status.SKIPPED)
 """Of the answers on estimates and on updates the first in this order is given."""
 BUDGETS = {
@@ -119,9 +123,10 @@ def search(system: System, ctx: Context, views: Sequence[View], *, beside_linear
     base = views[0].base
     layers = readable_layers(base, tuple(views[0].truth.x.shape[1:]), scale)
     whole = set_scene(views, reference_records(system, ctx.folder), scale, ctx.rng("candidates"))
-    small = sum(parameter.numel() for parameter in base.parameters()) <= SMALL_MODEL
-    most = MOST_RECORDS if small else RECORDS[ctx.effort]
-    scene = _within_budget(whole, most * max(view.clients for view in views), ctx.rng("records"))
+    size = sum(parameter.numel() for parameter in base.parameters())
+    most = MOST_RECORDS if size <= SMALL_MODEL else RECORDS[ctx.effort]
+    most = max(1, min(most * max(view.clients for view in views), MOST_BYTES // (ARMS_BYTES * size)))
+    scene = _within_budget(whole, most, ctx.rng("records"))
     budget = replace(BUDGETS[ctx.effort], engine=ctx.options.engine, device=_device(ctx))
     trials = ctx if system.model is not None and system.model.layers is not None else replace(ctx, executor=Serial())
     engines: list[str] = []

@@ -122,7 +122,7 @@ def test_a_sum_behind_convolutions_is_searched_jointly(planted, ask) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("defend", "status"), [(as_summed, Status.FAIL), (noised, Status.PASS)])
 def test_from_standard_on_both_readings_of_a_sum_come_to_one_verdict(planted, ask, defend, status: Status) -> None:
-    folder = planted(clients=24, rounds=4, reference=900, defend=clipped, aggregates=defend, federation=SUMS)
+    folder = planted(clients=16, rounds=6, reference=900, defend=clipped, aggregates=defend, federation=SUMS)
     finding = ask(aggregate, folder, effort=Effort.STANDARD).finding
     assert finding.status is status, finding.summary
     assert "Reading by ratio" in finding.detail

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -240,3 +241,21 @@ def test_estimates_that_a_server_keeps_fail_and_class_means_do_not(estimated, as
     assert asked.value("identifiability") <= 2 / 64
     asked = ask(inversion, estimated(lambda x, y: 1 - x[::-1]))
     assert asked.finding.status is Status.PASS, asked.finding.summary
+
+
+def test_an_update_of_an_unnamed_older_base_is_found_out(planted, ask) -> None:
+    old, new = convolutional(width=8), convolutional(width=8)
+    generator = torch.Generator().manual_seed(5)
+    for parameter in new.parameters():
+        parameter.data += 0.2 * torch.randn(parameter.shape, generator=generator)
+    folder = planted(clients=8, model=old, reference=300)
+    save_file(new.state_dict(), folder / "current.safetensors")
+    file = folder / "system.toml"
+    head, first, *others = file.read_text().replace('"model.safetensors"', '"current.safetensors"').split("[[updates]]")
+    unnamed = [re.sub(r"base = .*\n", "", entry) for entry in others]
+    file.write_text("[[updates]]".join([head, first, *unnamed]))
+    assert ask(inversion, folder).value("identifiability") >= 0.9
+    file.write_text("[[updates]]".join([head, re.sub(r"base = .*\n", "", first), *unnamed]))
+    alone = ask(inversion, folder)  # the older checkpoint is listed nowhere
+    assert alone.value("identifiability") <= 0.5
+    assert alone.finding.status is not Status.PASS
