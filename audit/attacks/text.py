@@ -37,8 +37,8 @@ from reports.model import Confidentiality, Effort, Finding, Measurement, Remedy,
 
 MOST_TOKENS = {Effort.SMOKE: 64, Effort.STANDARD: 256}
 """Tokens in a view, padding counted, beyond which it is not read at this effort."""
-MOST_WORK = {Effort.SMOKE: 4e10, Effort.STANDARD: 2.5e11}
-"""Tokens times parameters, summed over views, that are read; 3.5e9 is a view of 26 tokens of 135 million."""
+MOST_WORK = {Effort.SMOKE: 2e11, Effort.STANDARD: 1e12}
+"""`Gradient.work` in all; a view of 26 tokens of a model of 135 million parameters takes 5e10."""
 
 FULL, COSTLY = "views of as many tokens as the model is wide", "views beyond this effort"
 """What was left out, in the words of what no reading answers."""
@@ -179,10 +179,9 @@ def _affordable(gradients: Sequence[Gradient], effort: Effort) -> list[Gradient]
     left = MOST_WORK.get(effort, np.inf)
     kept = []
     for one in gradients:
-        work = one.tokens * sum(parameter.numel() for parameter in one.decoder.model.parameters())
-        if one.tokens <= MOST_TOKENS.get(effort, np.inf) and work <= left:
+        if one.tokens <= MOST_TOKENS.get(effort, np.inf) and one.work <= left:
             kept.append(one)
-            left -= work
+            left -= one.work
     return kept
 
 

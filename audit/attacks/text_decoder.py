@@ -59,6 +59,8 @@ class Decoder:
     """The tensor of the weight of the norm before the output layer."""
     last_norm: tuple[Tensor, Tensor]
     """Weight and bias of that norm, shape (width,) each."""
+    block_size: int
+    """Parameters of the first block."""
     capacity: int
     """Most positions whose states a projection's gradient can hold apart."""
 
@@ -137,6 +139,7 @@ def decoder_of(model: nn.Module) -> Decoder:
         output_weight=whole.get_output_embeddings().weight.detach(),
         norm_name=f"{prefix}{'ln_f' if conv1d else 'norm'}.weight",
         last_norm=(last.weight.detach(), torch.zeros_like(last.weight) if bias is None else bias.detach()),
+        block_size=sum(parameter.numel() for parameter in blocks[0].parameters()),
         capacity=capacity,
     )
 

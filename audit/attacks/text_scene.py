@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from audit.attacks.text_decoder import Decoder, decoder_of
 from audit.attacks.text_metrics import Pool, pool_of
-from audit.attacks.text_search import Knowledge
+from audit.attacks.text_search import BEAM, LISTED, MOST_TRIED, Knowledge
 from audit.defences import Defence, DefenceName, detect
 from audit.load_text import sequences
 from audit.scene import MOST_CANDIDATES
@@ -50,6 +50,13 @@ class Gradient:
     def tokens(self) -> int:
         """Sequences times the length of the longest."""
         return len(self.lengths) * max(self.lengths)
+
+    @property
+    def work(self) -> float:
+        """What reading it costs at most: its gradient, and a search through noise, in parameters times tokens."""
+        tried = min(MOST_TRIED, BEAM * (LISTED + 1) * len(self.lengths) * self.tokens)
+        search = tried * max(self.lengths) * self.decoder.block_size
+        return float(search + self.tokens * sum(parameter.numel() for parameter in self.decoder.model.parameters()))
 
     @property
     def silent(self) -> bool:

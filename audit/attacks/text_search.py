@@ -27,8 +27,10 @@ SAME = 1e-4
 """Relative distance below which two states of one prefix are the same."""
 BEAM = 4
 """Prefixes kept, for each record."""
-LISTED, MOST_LISTED = 4, 256
-"""Tokens tried where none lies inside the span: for each record and place where it may stand, and in all."""
+LISTED = 4
+"""Tokens tried where none lies inside the span, for each record and place where it may stand."""
+MOST_TRIED = 4096
+"""Prefixes with a token after them that are tried at a position where none lies inside."""
 SAMPLE = 512
 """Rows from which the usual one of a table is taken."""
 ROWS = 1024
@@ -157,6 +159,8 @@ class _Tried:
     """To the second block's span, shape (n, tokens)."""
     same: Tensor
     """Whether the state is that of an earlier position of the prefix, shape (n, tokens)."""
+    cache: Any
+    """What the first block remembers of all of them, in this order; None where they were too many to keep."""
 
 
 class _Search:
@@ -176,9 +180,11 @@ class _Search:
             inside = nearest = self._first.near(states, self._limit)
             if self._noisy or not len(inside):
                 places = self._knowledge.length if self._decoder.positions is None else 4
-                many = min(LISTED * self._knowledge.records * places, MOST_LISTED)
-                nearest = self._first.distances(states).argsort(stable=True)[:many]
-                nearest = torch.tensor(sorted({*nearest.tolist(), *self._bag.tolist()}))
+                many = LISTED * self._knowledge.records * places
+                room = max(MOST_TRIED // (BEAM * self._knowledge.records), LISTED)
+                order = self._first.distances(states).argsort(stable=True).tolist()
+                wanted = {*order[:many], *self._bag.tolist()}
+                nearest = torch.tensor([token for token in order if token in wanted][:room])
             self._known[position] = _Listed(inside, nearest)
         return self._known[position]
 
@@ -217,29 +223,32 @@ class _Search:
         if not len(order):
             return None, ended
         rows, columns = order // len(tokens), order % len(tokens)
-        grown = self._followed(beam, rows, tokens[columns])
-        return _Beam(
-            torch.cat([beam.tokens[rows], tokens[columns, None]], dim=1),
-            torch.cat([beam.states[rows], tried.states[rows, columns, None]], dim=1),
-            scores.flatten()[order],
-            grown.past_key_values,
-        ), ended  # fmt: skip
+        cache = tried.cache
+        if cache is None:
+            cache = self._followed(beam, rows, tokens[columns]).past_key_values
+        else:
+            cache.batch_select_indices(order)
+        longer = torch.cat([beam.tokens[rows], tokens[columns, None]], dim=1)
+        states = torch.cat([beam.states[rows], tried.states[rows, columns, None]], dim=1)
+        return _Beam(longer, states, scores.flatten()[order], cache), ended
 
     def _tried(self, beam: _Beam, tokens: Tensor) -> _Tried:
         """Return what the second block is given, and how far from its span, for every prefix and token."""
         rows, columns = torch.cartesian_prod(torch.arange(len(beam.tokens)), torch.arange(len(tokens))).T
-        states = torch.cat(
-            [
-                self._followed(beam, rows[part], tokens[columns[part]]).last_hidden_state[:, -1]
-                for part in (slice(start, start + ROWS) for start in range(0, len(rows), ROWS))
-            ]
-        )
+        answers = []
+        for start in range(0, len(rows), ROWS):
+            part = slice(start, start + ROWS)
+            answer = self._followed(beam, rows[part], tokens[columns[part]])
+            cache = answer.past_key_values if len(rows) <= ROWS else None
+            answers.append(answer.last_hidden_state[:, -1])
+        states = torch.cat(answers)
         shape = (len(beam.tokens), len(tokens))
         distances = self._second.distances(states).view(shape)
         states = states.view(*shape, -1)
-        apart = (states[:, :, None] - beam.states[:, None]).norm(dim=3)
-        same = (apart < SAME * states.norm(dim=2, keepdim=True)).any(dim=2)
-        return _Tried(states, distances, same)
+        same = torch.zeros(shape, dtype=torch.bool)
+        for place in range(beam.states.shape[1]):
+            same |= (states - beam.states[:, place, None]).norm(dim=2) < SAME * states.norm(dim=2)
+        return _Tried(states, distances, same, cache)
 
     def _followed(self, beam: _Beam, rows: Tensor, tokens: Tensor) -> Any:
         """Return what the cut model answers to some prefixes, each with one token after it."""
