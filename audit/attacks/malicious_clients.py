@@ -6,6 +6,10 @@
                        arXiv:1807.00459, section 4.2)
     backdoor patch     a bright corner on half of the data, labelled as ones (Gu et al. 2017, arXiv:1708.06733)
 
+Where the rule is not the plain mean, label flip and backdoor are also hidden: malicious clients agree on one update and
+move each of its coordinates into the band that honest updates span (Baruch et al. 2019, arXiv:1902.06156, section 3.3;
+here they know the honest updates).
+
 A federation is subverted when the attacker's wish holds for at least half of the probes: sevens read as ones, digits
 read wrongly, patched digits read as ones.
 """
@@ -37,6 +41,10 @@ EXAMPLES, MOST_EXAMPLES = 100, 1200
 """Of each client, and of all together: the rest of the 1,797 digits judge the model."""
 POISONED = 0.5
 """Share of a malicious client's examples that carry the attack."""
+BAND = 1.5
+"""Standard deviations of honest updates to either side of their mean."""
+HIDDEN: tuple[Attack, ...] = ("label flip", "backdoor patch")
+"""Attacks that are also tried hidden: in the band there is no room for a scaled update."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,13 @@ class Cell:
     """What malicious clients do."""
     share: float
     """Of the clients; at least one is malicious."""
+    hidden: bool = False
+    """Whether malicious clients stay within what honest ones send."""
+
+    @property
+    def plain(self) -> "Cell":
+        """The same attack, not hidden."""
+        return replace(self, hidden=False)
 
     def malicious(self, clients: int) -> int:
         """Return their number."""
@@ -87,7 +102,7 @@ class Compared:
     system: Mapping[Cell, Outcome]
     """Under the declared rule."""
     control: Mapping[Cell, Outcome]
-    """Under the plain mean."""
+    """Under the plain mean; nothing is hidden from it."""
     null: Mapping[Attack, Outcome]
     """Under the declared rule, nobody malicious: how often the wish holds by itself."""
     clean: float
@@ -106,6 +121,7 @@ def compare(question: Question, rng: np.random.Generator) -> Compared:
     if question.rule == MEAN:
         system, kept = control, honest
     else:
+        cells += [Cell(attack, max(question.shares), hidden=True) for attack in HIDDEN]
         system = {cell: _outcome(digits, question.rule, cell, generator) for cell in cells}
         kept = _trained(digits, question.rule, None, generator)
     null = {
@@ -158,10 +174,9 @@ def _trained(digits: Digits, rule: Rule, cell: Cell | None, generator: Generator
         for number in range(malicious):
             source = generator(f"poison/{cell.attack}/{number}")
             clients[number] = poisoned(clients[number], everybodys, cell.attack, source)
-    boost = len(clients) / malicious if cell is not None and cell.attack == "model replacement" else 1.0
     data = FederatedData(tuple(clients), digits.reference)
     federation = SimulatedFederation(data, RECIPE, functools.partial(build_layers, LAYERS))
-    aggregation = functools.partial(_aggregated, rule, malicious, boost)
+    aggregation = functools.partial(_aggregated, rule, malicious, cell)
     state = initial_state(federation, generator)
     try:
         for _ in range(RECIPE.rounds):
@@ -174,15 +189,24 @@ def _trained(digits: Digits, rule: Rule, cell: Cell | None, generator: Generator
 
 
 def _aggregated(
-    rule: Rule, malicious: int, boost: float, _round: int, model: Mapping[str, Tensor],
+    rule: Rule, malicious: int, cell: Cell | None, _round: int, model: Mapping[str, Tensor],
     sent: Mapping[int, Mapping[str, Tensor]],
 ) -> tuple[Mapping[str, Tensor], tuple[int, ...]]:  # fmt: skip
-    """Return what the server's rule makes of a round, in which the first `malicious` clients scale what they send."""
+    """Return what the server's rule makes of a round, in which the first `malicious` clients choose what they send."""
     rows = torch.stack([torch.cat([tensor.flatten() for tensor in delta.values()]) for delta in sent.values()])
-    rows[:malicious] *= boost
+    if cell is not None and cell.hidden:
+        rows[:malicious] = within_band(rows[:malicious].mean(0), rows[malicious:])
+    elif cell is not None and cell.attack == "model replacement":
+        rows[:malicious] *= len(rows) / malicious
     step = rule(rows)
     pieces = zip(model.items(), torch.split(step, [tensor.numel() for tensor in model.values()]), strict=True)
     return {name: piece.reshape(tensor.shape) for (name, tensor), piece in pieces}, tuple(sent)
+
+
+def within_band(update: Tensor, honest: Tensor) -> Tensor:
+    """Return `update`, shape (d,), each coordinate moved into the band of the `honest` ones, shape (n, d)."""
+    middle, reach = honest.mean(0), BAND * honest.std(0)
+    return torch.minimum(torch.maximum(update, middle - reach), middle + reach)
 
 
 def _judged(model: nn.Module, test: ClientData, attack: Attack) -> Outcome:

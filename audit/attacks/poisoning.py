@@ -33,6 +33,8 @@ FEWEST, MOST = 10, 20
 def poisoning(system: System, ctx: Context) -> Iterator[Finding]:
     """Let 10 to 30 % of a stand-in's clients be malicious, under the declared rule and under the plain mean.
 
+    They flip labels, replace the model or plant a backdoor; from other rules than the mean they also hide.
+
     A federation is subverted when the attacker's wish holds for half of the probes. Fails when the declared rule is
     subverted oftener than it is without malicious clients (McNemar, p <= 0.01 after Holm); passes when at most 5 % of
     federations are, with 95 % confidence, while the same attacks subvert the plain mean and the rule lets the
@@ -58,7 +60,7 @@ def poisoning(system: System, ctx: Context) -> Iterator[Finding]:
 
 
 _DECLARE = Remedy(
-    parameter="federation.aggregation", direction="set", value="multi-krum",
+    parameter="federation.aggregation", direction="set", value="median",
     text="Declare the rule: mean, median, trimmed-mean(share), krum(share), multi-krum(share) or norm-clipping.",
 )  # fmt: skip
 _PROVE = Remedy(

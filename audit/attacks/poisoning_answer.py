@@ -23,8 +23,8 @@ STAND_IN = (
     "differ more make honest updates harder to tell from malicious ones."
 )
 SIMPLE = (
-    "Label flips, model replacement and a backdoor patch were tried; attackers who shape their updates to the rule "
-    "(arXiv:1902.06156, arXiv:1911.11815) were not."
+    "Attackers who search for the weak spot of a rule (arXiv:1911.11815) were not tried, only such as hide their "
+    "updates in the spread of honest ones (arXiv:1902.06156)."
 )
 
 
@@ -38,12 +38,12 @@ def answered(system: System, ctx: Context, question: Question, compared: Sequenc
         compared: The federations, at least one.
     """
     cells = list(compared[0].system)
-    strongest = [cell for cell in cells if cell.share == max(question.shares)]
+    strongest = [cell for cell in cells if cell.share == max(question.shares) and not cell.hidden]
     variants = {
         _named(cell, question): Paired(
             system=np.array([one.system[cell].subverted for one in compared]),
             null=np.array([one.null[cell.attack].subverted for one in compared]),
-            control=np.array([one.control[cell].subverted for one in compared]),
+            control=np.array([one.control[cell.plain].subverted for one in compared]),
         )
         for cell in cells
     }
@@ -79,7 +79,7 @@ def answered(system: System, ctx: Context, question: Question, compared: Sequenc
 
 
 def _named(cell: Cell, question: Question) -> str:
-    return f"{cell.attack}, {cell.malicious(question.clients)} of {question.clients}"
+    return f"{'hidden ' if cell.hidden else ''}{cell.attack}, {cell.malicious(question.clients)} of {question.clients}"
 
 
 def _summary(question: Question, decision: Decision, variants: Mapping[str, Paired], status: Status, idle: bool) -> str:
@@ -107,7 +107,7 @@ def _measurements(ctx: Context, compared: Sequence[Compared], decision: Decision
     """Return the share of subverted federations and accuracies with and without malicious clients."""
     n = len(compared)
     attacked = np.array(
-        [[one.system[cell].accuracy, one.control[cell].accuracy] for one in compared for cell in one.system]
+        [[one.system[cell].accuracy, one.control[cell.plain].accuracy] for one in compared for cell in one.system]
     ).reshape(n, -1, 2)
     lowest = attacked[:, int(attacked[..., 0].mean(0).argmin())]
     return [
@@ -151,8 +151,8 @@ def _plot(ctx: Context, variants: Mapping[str, Paired], question: Question) -> s
 
 def _remedy(question: Question, decision: Decision, status: Status) -> Remedy | None:
     if status is Status.FAIL:
-        better = "multi-krum" if question.rule.name != "multi-krum" else None
-        told = "Leave out updates that lie apart from the others" if better else "Vet who may take part"
+        better = "median" if question.rule.name != "median" else None
+        told = "Take a rule that no few clients can move" if better else "Vet who may take part"
         return Remedy(
             parameter="federation.aggregation", direction="set", value=better,
             text=f"{told}, and rehearse the rule again on updates of your own clients.",
@@ -176,4 +176,4 @@ def _limits(system: System, question: Question) -> Iterator[str]:
     if privacy is not None:
         yield "Clipping and noise of the declared differential privacy were not rehearsed."
     if rule == MEAN:
-        yield "The declared rule is the plain mean, so it is its own control."
+        yield "The declared rule is the plain mean, so it is its own control, and nothing had to be hidden from it."

@@ -23,6 +23,7 @@ from audit.attacks.malicious_clients import (
     compare,
     patched,
     poisoned,
+    within_band,
 )
 from audit.attacks.poisoning import FEDERATIONS, poisoning
 from audit.attacks.poisoning_answer import answered
@@ -84,12 +85,13 @@ def test_the_patch_touches_four_pixels() -> None:
     assert not x.any()  # the digits themselves are left as they are
 
 
-def test_every_attack_subverts_the_plain_mean_and_not_multi_krum() -> None:
-    question = Question(Rule("multi-krum"), 10, (0.3,))
+def test_every_attack_subverts_the_plain_mean_and_not_the_median() -> None:
+    question = Question(Rule("median"), 10, (0.3,))
     compared = compare(question, np.random.default_rng(3))
-    for cell, outcome in compared.control.items():
-        assert outcome.subverted, cell  # positive control
-        assert not compared.system[cell].subverted, cell
+    assert {cell.attack for cell in compared.system if cell.hidden} == {"label flip", "backdoor patch"}
+    for cell, outcome in compared.system.items():
+        assert compared.control[cell.plain].subverted, cell  # positive control
+        assert not outcome.subverted, cell
         assert not compared.null[cell.attack].subverted, cell
     assert compared.clean > 0.7
     assert compared.system[Cell("model replacement", 0.3)].accuracy > 0.7 > compared.control[
@@ -102,6 +104,23 @@ def test_a_federation_is_the_same_whenever_it_is_asked_and_the_mean_is_its_own_c
     once, again = (compare(question, np.random.default_rng(5)) for _ in range(2))
     assert once == again
     assert once.system is once.control
+
+
+def test_whoever_hides_in_the_spread_of_honest_updates_subverts_krum() -> None:
+    [hidden] = [
+        outcome
+        for cell, outcome in compare(Question(Rule("krum"), 10, (0.3,)), np.random.default_rng(0)).system.items()
+        if cell == Cell("label flip", 0.3, hidden=True)
+    ]
+    assert hidden.subverted
+
+
+def test_a_hidden_update_lies_in_the_band_and_a_modest_one_is_left_alone() -> None:
+    honest = torch.randn(7, 50, generator=torch.Generator().manual_seed(0))
+    low, high = honest.mean(0) - 1.5 * honest.std(0), honest.mean(0) + 1.5 * honest.std(0)
+    hidden = within_band(torch.linspace(-9, 9, 50), honest)
+    assert bool(((hidden >= low) & (hidden <= high)).all())
+    torch.testing.assert_close(within_band(honest.mean(0), honest), honest.mean(0))
 
 
 def test_at_least_one_client_is_malicious() -> None:
@@ -122,7 +141,7 @@ def test_a_plain_mean_fails_at_smoke(declared: Declare, ask) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "status"),
-    [("mean", Status.FAIL), ("norm-clipping", Status.FAIL), ("multi-krum", Status.PASS)],
+    [("norm-clipping", Status.FAIL), ("krum", Status.FAIL), ("median", Status.PASS)],
 )
 def test_at_standard_a_rule_is_told_from_another(declared: Declare, ask, rule: str, status: Status) -> None:
     finding = ask(poisoning, declared(rule), effort=Effort.STANDARD).finding
