@@ -176,8 +176,9 @@ def _remedy(status: Status) -> Remedy | None:
 def _limitations(inspected: int, shown: int, refused: Mapping[str, str]) -> Iterator[str]:
     yield f"{inspected} public records were run through the model, and {shown} others shown to one layer in batches."
     yield (
-        "Two signs were looked for, parallel rows and units that rarely fire, in linear and convolutional layers; a "
-        "model can be made to leak by other means, and by one that is sent to some clients only."
+        "Two signs were looked for in linear and convolutional layers: parallel rows, a quarter of a layer or such as "
+        "hand records over, and nine tenths of units that fire for fewer than 2 % of records. Milder traps, other "
+        "kinds, and a model that is sent to some clients only were not looked for."
     )
     for name, why in list(refused.items())[:10]:
         yield f"Not inspected: layer {name or 'model'!r}, which {why}."

@@ -137,11 +137,12 @@ def test_the_noised_twin_passes(trained, ask, perceptron, model: str) -> None:
 
 
 def test_a_dead_model_is_inconclusive(trained, ask, perceptron) -> None:
-    finding = ask(fedavg, trained(perceptron(dead=True))).finding
+    finding = ask(fedavg, trained(perceptron(32, dead=True), clients=2, reference=60)).finding
     assert (finding.status, finding.reason) == (Status.INCONCLUSIVE, "control-failed")
     assert "dead units" in finding.summary
 
 
+@pytest.mark.slow
 def test_an_undeclared_learning_rate_earns_no_pass(trained, ask) -> None:
     finding = ask(fedavg, trained(convolutional(), rate=None, defend=noised)).finding
     assert (finding.status, finding.reason) == (Status.INCONCLUSIVE, "undecided")
