@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from audit.answer import Wording, answer, described, diagnose, left_out, skipped, without_records
 from audit.arms import Reconstruction, run_arms
-from audit.attacks.mixtures import AGREEMENT, by_promise, groups_of, shares_a_factor
+from audit.attacks.mixtures import AGREEMENT, by_promise, groups_of, shares_a_factor, squared_distances
 from audit.attacks.peeling import peeled
 from audit.decision import verdict, without_accusation
 from audit.defences import Defence, DefenceName
@@ -123,7 +123,8 @@ def _ratio(weight: Array, bias: Array, knowledge: Knowledge) -> Array:
         agreeing = [members for members in groups_of(inputs, AGREEMENT) if len(members) > 1]  # else noise: a wild guess
         medians = _medians(raw, agreeing[: most - 1])
         return np.concatenate([medians, np.clip(combined, knowledge.low, knowledge.high)[None]])
-    same = groups_of(inputs, SAMENESS)
+    squared = squared_distances(inputs)
+    same = groups_of(inputs, SAMENESS, squared)
     sure = np.zeros(len(rows), dtype=bool)
     if knowledge.impulses is not None and same:
         group = np.empty(len(rows), dtype=np.int64)
@@ -137,7 +138,8 @@ def _ratio(weight: Array, bias: Array, knowledge: Knowledge) -> Array:
     further = peeled(loudest, known, knowledge.records - len(known)) * knowledge.deviation + knowledge.mean
     further = further[((further >= knowledge.low - slack) & (further <= knowledge.high + slack)).all(axis=1)]
     others = np.flatnonzero(~sure)
-    promising = [others[members] for members in by_promise(inputs[others], knowledge.records)]
+    apart = squared[others][:, others]
+    promising = [others[members] for members in by_promise(inputs[others], knowledge.records, apart)]
     return np.concatenate([_medians(raw, groups), further, _medians(raw, promising[:most])])[:most]
 
 

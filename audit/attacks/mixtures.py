@@ -21,10 +21,22 @@ FACTOR_ERROR = 2e-4
 """Relative error of a factor: a small entry in float32 is what is left of larger ones."""
 
 
-def groups_of(inputs: Array, agreement: float) -> list[IntArray]:
-    """Return groups of agreeing rows, the largest first; among equals the one whose first row comes first."""
+def squared_distances(inputs: Array) -> Array:
+    """Return the squared distance of every two rows, shape (m, m)."""
     norms = np.einsum("ij,ij->i", inputs, inputs)
-    squared = norms[:, None] + norms[None, :] - 2 * (inputs @ inputs.T)
+    return np.asarray(norms[:, None] + norms[None, :] - 2 * (inputs @ inputs.T))
+
+
+def groups_of(inputs: Array, agreement: float, squared: Array | None = None) -> list[IntArray]:
+    """Return groups of agreeing rows, the largest first; among equals the one whose first row comes first.
+
+    Args:
+        inputs: Shape (m, d).
+        agreement: Squared distance of two rows, over the smaller squared norm, below which they agree.
+        squared: `squared_distances(inputs)`, where they are known already.
+    """
+    norms = np.einsum("ij,ij->i", inputs, inputs)
+    squared = squared_distances(inputs) if squared is None else squared
     agree = squared <= agreement * np.minimum(norms[:, None], norms[None, :])
     np.fill_diagonal(agree, val=True)
     free = np.ones(len(inputs), dtype=bool)
@@ -38,9 +50,12 @@ def groups_of(inputs: Array, agreement: float) -> list[IntArray]:
     return sorted(groups, key=lambda members: (-len(members), members[0]))
 
 
-def by_promise(inputs: Array, records: int) -> list[IntArray]:
-    """Return groups of rows, those that agree first, then corners: a mixture lies between the records that it mixes."""
-    groups = groups_of(inputs, AGREEMENT)
+def by_promise(inputs: Array, records: int, squared: Array | None = None) -> list[IntArray]:
+    """Return groups of rows, those that agree first, then corners: a mixture lies between the records that it mixes.
+
+    Arguments as in `groups_of`; `records` lie behind the rows.
+    """
+    groups = groups_of(inputs, AGREEMENT, squared)
     leaders = np.array([members[0] for members in groups], dtype=np.int64)
     place = {index: rank for rank, index in enumerate(_corners(inputs[leaders], 2 * records))}
     order = sorted(range(len(groups)), key=lambda i: (-len(groups[i]), place.get(i, len(groups)), i))
