@@ -8,13 +8,14 @@ digits: breaching's prior takes three channels and no other, so that there it is
 
 import statistics
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from attacks_breaching import Breaching, load
-from attacks_rows import Row, by_turns
-from attacks_victims import CLASSES, NETWORKS, SIDE, colour_tiles, gradient_of, lenet, mnist
+from attacks_rows import Row, by_turns, slope
+from attacks_victims import CLASSES, NETWORKS, SIDE, colour_tiles, gradient_of, lenet, mnist, perceptron
 from torch import Tensor, nn
 
 from audit.attacks.matching import Budget, Part, Problem, prior_weight, reconstruct
@@ -31,6 +32,10 @@ LIKENESS = {
     "full": (("LeNet-sigmoid", 2000), ("ConvNet-8", 1000), ("ConvNet-32", 300), ("MLP 789k", 500)),
 }
 """Victims, and iterations of each record."""
+PARAMETERS = {"small": (4, 5, 6), "standard": (4, 5, 6, 7), "full": (4, 5, 6, 7)}
+"""Powers of ten, of a perceptron for grey digits."""
+GROWTH = 10
+"""Iterations between two timed runs whose difference counts."""
 RECORDS = 20
 WORSE = -0.5
 """Mean difference in dB that is borne."""
@@ -52,6 +57,7 @@ def measure(points: str, seed: int, device: str) -> Iterator[Row]:
         tiles = torch.rand(RECORDS, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(seed))
     for name in TARGETS:
         yield speed(peer, name, tiles[:1], REPEATS[points], seed, device)
+    yield from growth(PARAMETERS[points], seed, device)
     if peer is not None:
         for name, iterations in LIKENESS[points]:
             yield likeness(peer, name, tiles, iterations, seed, device)
@@ -137,6 +143,23 @@ def known_labels(x: Tensor, y: Tensor, seed: int, device: str) -> Row:
         back.extend(one >= EXACT for one in decibels(found.records[:, 0], x[chosen]))
     share, what = sum(back) / len(back), f"iDLG, LeNet, {len(back)} starts, >= {EXACT:.0f} dB"
     return Row(what, 100 * share, "%", ">= 90 %", share >= RECOVERED, n=len(back), note=f"{DESCENT} iterations")
+
+
+def growth(powers: tuple[int, ...], seed: int, device: str) -> Iterator[Row]:
+    """Yield the time of an iteration of all trials by the number of parameters, and its slope."""
+    record, label = torch.rand(1, 1, 28, 28, generator=torch.Generator().manual_seed(seed)), torch.tensor([3])
+    sizes, seconds = [], []
+    for power in powers:
+        torch.manual_seed(seed)
+        model = perceptron(784, max(1, 10**power // (784 + CLASSES)))
+        problem = asked(model, [gradient_of(model, record, label)], label[:, None], tuple(record.shape[1:]))
+        few, many = (partial(reconstruct, problem, Budget(n, TRIALS, device=device)) for n in (1, 1 + GROWTH))
+        both = [lambda run=run: run(torch.Generator().manual_seed(seed)) for run in (few, many)]
+        short, long = by_turns(both, 3, device)
+        sizes.append(float(sum(parameter.numel() for parameter in model.parameters())))
+        seconds.append(max(long - short, 1e-6) / GROWTH)
+        yield Row(f"inversion, MLP, 10^{power} parameters, {TRIALS} trials", 1000 * seconds[-1], "ms/it", n=3)
+    yield Row("  slope of log time over log parameters", slope(sizes, seconds), "")
 
 
 def asked(model: nn.Module, gradients: list[list[Tensor]], labels: Tensor, shape: tuple[int, ...]) -> Problem:
