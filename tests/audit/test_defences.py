@@ -138,3 +138,18 @@ def test_each_defence_is_answered_or_told_to_be_unanswered(
     name: str, records: int, has_bias: bool, variant: str | None
 ) -> None:
     assert Defence(DefenceName(name), "").adapt(records, has_bias=has_bias) == variant
+
+
+def test_a_convolution_s_full_rank_is_no_noise_and_noise_shows_in_the_linear_layer(digits) -> None:
+    torch.manual_seed(0)
+    layers = nn.Conv2d(1, 16, 5), nn.Sigmoid(), nn.Conv2d(16, 32, 3), nn.Sigmoid(), nn.Flatten(), nn.Linear(128, 20)
+    model = nn.Sequential(nn.Unflatten(1, (1, 8, 8)), *layers)
+    names = [name for name, _ in model.named_parameters()]
+    one = Truth(torch.from_numpy(digits.x[:1]), torch.from_numpy(digits.y[:1]))
+    clear = clear_gradient(model, one, PLAIN, names)
+    noised = gaussian(clear, 0.1, np.random.default_rng(0))
+    for update, expected in ((clear, set()), (noised, {DefenceName.NOISE})):
+        found = detect(list(update.values()), records=1, low_rank=[update["6.weight"]])
+        assert {defence.name for defence in found} == expected
+        assert detect(list(update.values()), records=1, low_rank=[]) == ()
+    assert {defence.name for defence in detect(list(clear.values()), records=1)} == {DefenceName.NOISE}  # the trap
