@@ -104,15 +104,18 @@ def detect(tensors: Sequence[Array], *, records: int, low_rank: Sequence[Array] 
         levels = round(float(np.ptp(alive)) / step) + 1
         found.append(Defence(DefenceName.LEVELS, f"{levels} equally spaced levels", amount=step))
     judged = matrix if low_rank is None else _largest(low_rank)
-    untouched = float((judged == 0).mean()) < 1e-3  # noise leaves no zero where it was added; pruning looks like noise
-    if judged.size and not found and untouched and (deviation := noise_deviation(judged, records)):
+    # noise leaves no zero where it was added; pruning looks like noise
+    untouched = judged.size > 0 and float((judged == 0).mean()) < 1e-3
+    if not found and untouched and (deviation := noise_deviation(judged, records)):
         found.append(Defence(DefenceName.NOISE, f"estimated deviation {deviation:.2g} a coordinate", amount=deviation))
     return tuple(found)
 
 
 def _largest(tensors: Sequence[Array]) -> Array:
     """Return the largest tensor as a matrix, a row for each output; empty where there is none."""
-    matrix = max(tensors, key=lambda tensor: tensor.size, default=np.zeros((0, 0)))
+    if not tensors:
+        return np.zeros((0, 0))
+    matrix = max(tensors, key=lambda tensor: tensor.size)
     return matrix.reshape(len(matrix), -1) if matrix.ndim else matrix.reshape(1, 1)
 
 
