@@ -233,3 +233,13 @@ def test_a_model_that_nothing_describes_is_skipped(tmp_path: Path, planted, ask)
     lines = [line for line in system.splitlines() if not line.startswith("layers")]
     (folder / "system.toml").write_text("\n".join(lines), encoding="utf-8")
     assert ask(aggregate, folder).finding.reason == "not-applicable:no-architecture"
+
+
+@pytest.mark.slow
+def test_nobody_is_accused_for_noise(tmp_path: Path, ask) -> None:
+    accused = 0
+    for seed in range(12):
+        build = gpt2 if seed % 2 else llama
+        folder = write(tmp_path / str(seed), build(seed=seed), defend=noised(3.0), clients=60, length=6)
+        accused += ask(text, folder, seed=seed).finding.status is Status.FAIL
+    assert accused <= 1  # at 1 % a check two or more of 12 have a probability of 0.006
