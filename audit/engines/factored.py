@@ -9,18 +9,16 @@ are formed, small as they are. Neither form needs a gradient with respect to a w
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from audit.engines.base import Chunked, cosine_distance, mean_loss
+from audit.engines.convolution import Convolution, Form, WeightTerms
 
 LARGEST_CHUNK = 64 * 2**20
 """Bytes that the inputs and outputs of the layers, and the weight gradients of convolutions, of a chunk may take."""
-_convolution_backward = torch.ops.aten.convolution_backward
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +128,7 @@ class _Watched(nn.Module):
         if not isinstance(layer, nn.Linear):
             flat = isinstance(layer, nn.Conv1d)  # a row of pixels is an image of height one
             self.flat = flat
-            self.form = _Form(_two(layer.stride, 1), _two(layer.padding, 0), _two(layer.dilation, 1), layer.groups)
+            self.form = Form(_two(layer.stride, 1), _two(layer.padding, 0), _two(layer.dilation, 1), layer.groups)
 
     def forward(self, given: Tensor) -> Tensor:
         """Return the layer's output, and note input and output."""
@@ -141,7 +139,7 @@ class _Watched(nn.Module):
     def _image(self, given: Tensor) -> Tensor:
         weight = self.weight.unsqueeze(-2) if self.flat else self.weight
         image = given.unsqueeze(-2) if self.flat else given
-        result: Tensor = _Convolution.apply(image, weight, self.bias, self.form)  # type: ignore[no-untyped-call]
+        result: Tensor = Convolution.apply(image, weight, self.bias, self.form)  # type: ignore[no-untyped-call]
         return result.squeeze(-2) if self.flat else result
 
     def terms(
@@ -164,16 +162,6 @@ class _Watched(nn.Module):
         return _image_terms(given, impulse, weight, bias, trials, self.form)
 
 
-@dataclass(frozen=True)
-class _Form:
-    """How a convolution walks over an image."""
-
-    stride: tuple[int, int]
-    padding: tuple[int, int]
-    dilation: tuple[int, int]
-    groups: int
-
-
 def _linear_terms(rows: Tensor, impulses: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
     """Return both terms of a linear layer for inputs (T, P, in) and impulses (T, P, out), by the cheaper form."""
     positions, wide, narrow = rows.shape[1], rows.shape[2], impulses.shape[2]
@@ -193,7 +181,7 @@ def _linear_terms(rows: Tensor, impulses: Tensor, weight: Tensor, bias: Tensor |
 
 
 def _image_terms(
-    given: Tensor, impulse: Tensor, weight: Tensor, bias: Tensor | None, trials: int, form: _Form
+    given: Tensor, impulse: Tensor, weight: Tensor, bias: Tensor | None, trials: int, form: Form
 ) -> tuple[Tensor, Tensor]:
     """Return both terms of a convolution of images (T * B, in, h, w)."""
     positions = len(given) // trials * math.prod(impulse.shape[2:])
@@ -203,103 +191,12 @@ def _image_terms(
         rows = patches.transpose(1, 2).reshape(trials, -1, patch)
         impulses = impulse.flatten(2).transpose(1, 2).reshape(trials, -1, channels)
         return _linear_terms(rows, impulses, weight.flatten(2), bias)
-    terms: tuple[Tensor, Tensor] = _WeightTerms.apply(given, impulse, weight, trials, form)  # type: ignore[no-untyped-call]
+    terms: tuple[Tensor, Tensor] = WeightTerms.apply(given, impulse, weight, trials, form)  # type: ignore[no-untyped-call]
     inner, squared = terms
     if bias is not None:
         summed = impulse.reshape(trials, -1, channels, math.prod(impulse.shape[2:])).sum(dim=(1, 3))
         inner, squared = inner + (summed * bias).sum(dim=1), squared + (summed * summed).sum(dim=1)
     return inner, squared
-
-
-class _Convolution(torch.autograd.Function):
-    """A convolution whose derivatives ask for nothing with respect to the weight."""
-
-    @staticmethod
-    def forward(ctx: Any, image: Tensor, weight: Tensor, bias: Tensor | None, form: _Form) -> Tensor:
-        ctx.form = form
-        ctx.save_for_backward(image, weight)
-        return functional.conv2d(image, weight, bias, form.stride, form.padding, form.dilation, form.groups)
-
-    @staticmethod
-    def backward(ctx: Any, outward: Tensor) -> tuple[Tensor | None, ...]:
-        image, weight = ctx.saved_tensors
-        return _Transposed.apply(outward, image.detach(), weight, ctx.form), None, None, None  # type: ignore[no-untyped-call]
-
-
-class _Transposed(torch.autograd.Function):
-    """The derivative of a convolution with respect to its image, and that one's own."""
-
-    @staticmethod
-    def forward(ctx: Any, outward: Tensor, image: Tensor, weight: Tensor, form: _Form) -> Tensor:
-        ctx.form = form
-        ctx.save_for_backward(weight)
-        return _gradients(outward, image, weight, form, of_image=True)
-
-    @staticmethod
-    def backward(ctx: Any, inward: Tensor) -> tuple[Tensor | None, ...]:
-        (weight,) = ctx.saved_tensors
-        form = ctx.form
-        found = functional.conv2d(inward, weight, None, form.stride, form.padding, form.dilation, form.groups)
-        return found, None, None, None
-
-
-class _WeightTerms(torch.autograd.Function):
-    """<g, G> and |g|² of a convolution's weight through the weight gradients of all trials, as one grouped convolution.
-
-    With u and v the derivatives with respect to the two, u G + 2 v g stands in for the weight when the derivatives
-    with respect to image and impulse are taken.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, given: Tensor, impulse: Tensor, weight: Tensor, trials: int, form: _Form
-    ) -> tuple[Tensor, Tensor]:
-        image, outward = _merged(given, trials), _merged(impulse, trials)
-        grouped = _Form(form.stride, form.padding, form.dilation, form.groups * trials)
-        stand_in = weight.new_empty((trials * weight.shape[1], *weight.shape[2:]))
-        gradient = _gradients(outward, image, stand_in, grouped, of_image=False)
-        ctx.trials, ctx.form = trials, grouped
-        ctx.save_for_backward(image, outward, weight, gradient)
-        rows = gradient.view(trials, -1)
-        flat = weight.flatten(1)
-        inner = rows @ flat[0] if len(flat) == 1 else (rows * flat).sum(dim=1)
-        return inner, (rows * rows).sum(dim=1)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, inner: Tensor, squared: Tensor) -> tuple[Tensor | None, ...]:
-        image, outward, weight, gradient = ctx.saved_tensors
-        form = ctx.form
-        rows = gradient.view(ctx.trials, -1)
-        standing = (inner[:, None] * weight.flatten(1) + 2 * squared[:, None] * rows).view_as(gradient)
-        of_image = None
-        if ctx.needs_input_grad[0]:
-            of_image = _parted(_gradients(outward, image, standing, form, of_image=True), ctx.trials)
-        of_impulse = functional.conv2d(image, standing, None, form.stride, form.padding, form.dilation, form.groups)
-        return of_image, _parted(of_impulse, ctx.trials), None, None, None
-
-
-def _gradients(outward: Tensor, image: Tensor, weight: Tensor, form: _Form, *, of_image: bool) -> Tensor:
-    """Return the derivative of <outward, image * weight> with respect to the image, or to the weight."""
-    found = _convolution_backward(
-        outward, image, weight, None, form.stride, form.padding, form.dilation, False, (0, 0), form.groups,
-        [of_image, not of_image, False],
-    )  # fmt: skip
-    result: Tensor = found[0 if of_image else 1]
-    return result
-
-
-def _merged(images: Tensor, trials: int) -> Tensor:
-    """Return images of shape (T * B, c, h, w) as B images whose channels are those of all trials."""
-    batch = len(images) // trials
-    parts = images.reshape(trials, batch, *images.shape[1:])
-    return parts.transpose(0, 1).reshape(batch, -1, *images.shape[2:])
-
-
-def _parted(images: Tensor, trials: int) -> Tensor:
-    """Return what `_merged` was given."""
-    parts = images.reshape(len(images), trials, -1, *images.shape[2:])
-    return parts.transpose(0, 1).reshape(-1, *parts.shape[2:])
 
 
 def _replaced(model: nn.Module, name: str, layer: nn.Module) -> nn.Module:
