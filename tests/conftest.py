@@ -50,7 +50,7 @@ def demo_folder(demo_run: DemoRun) -> Path:
 
 @pytest.fixture(autouse=True)
 def ray_leaves_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Stop Ray after a test that started it, and collect the files that it leaves open before another test is blamed."""
+    """Stop Ray after a test that started it, and collect what it leaves open before another test is blamed."""
     yield
     if request.node.get_closest_marker("ray") and "ray" in sys.modules:
         sys.modules["ray"].shutdown()
