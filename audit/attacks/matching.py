@@ -124,10 +124,9 @@ def prior_weight(picture: tuple[int, int, int] | None) -> float:
 
 def total_variation(pictures: Tensor) -> Tensor:
     """Return the mean absolute difference between neighbours, down and across, of pictures (T, ..., h, w); (T,)."""
-    down = (pictures[..., 1:, :] - pictures[..., :-1, :]).abs().flatten(1)
-    across = (pictures[..., :, 1:] - pictures[..., :, :-1]).abs().flatten(1)
-    size = pictures[0].numel()
-    return (down.sum(dim=1) + across.sum(dim=1)) / size
+    flat = pictures.flatten(1, -3)
+    down, across = flat.diff(dim=-2).abs().sum(dim=(1, 2, 3)), flat.diff(dim=-1).abs().sum(dim=(1, 2, 3))
+    return (down + across) / pictures[0].numel()
 
 
 def smooth(model: nn.Module) -> bool:
@@ -245,7 +244,7 @@ class _Search:
         """Return the mean over the parts of 1 - cos, shape (T,)."""
         assert y is not None, "labels are given, or sought"  # noqa: S101
         found = [engine.objective(x, y, goal) for engine, goal in zip(self.engines, self.targets, strict=True)]
-        return torch.stack(found).mean(dim=0)
+        return found[0] if len(found) == 1 else torch.stack(found).mean(dim=0)
 
     def _prior(self, x: Tensor) -> Tensor:
         picture = self.problem.picture
