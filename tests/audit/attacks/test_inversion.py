@@ -57,6 +57,7 @@ def test_clear_updates_of_convolutions_fail(planted, ask) -> None:
     assert any(piece.media_type == "image/png" for piece in asked.kept.pieces.values())
 
 
+@pytest.mark.slow
 def test_noise_passes_and_says_of_how_many(planted, ask) -> None:
     asked = ask(inversion, planted(clients=96, model=small(), defend=noised))
     assert asked.finding.status is Status.PASS, asked.finding.summary
@@ -121,7 +122,7 @@ def test_several_records_of_one_update_are_found_together(planted, ask) -> None:
 
 
 def test_a_dead_model_is_inconclusive(planted, ask) -> None:
-    finding = ask(inversion, planted(clients=8, model=convolutional(dead=True), reference=100)).finding
+    finding = ask(inversion, planted(clients=4, model=convolutional(dead=True), reference=50)).finding
     assert (finding.status, finding.reason) == (Status.INCONCLUSIVE, "control-failed")
     assert "dead units" in finding.summary
 
@@ -135,12 +136,13 @@ def test_updates_that_hold_nothing_are_no_pass(planted, ask) -> None:
 
 def test_another_normalisation_than_declared_is_inconclusive(planted, ask) -> None:
     elsewhere = Scale(np.full(1, 0.5), np.full(1, 0.25))
-    folder = planted(clients=8, model=convolutional(width=8), reference=100, scale=elsewhere)
+    folder = planted(clients=4, model=convolutional(), reference=50, scale=elsewhere)
     finding = ask(inversion, folder).finding
     assert (finding.status, finding.reason) == (Status.INCONCLUSIVE, "control-failed")
     assert "normalisation" in finding.summary
 
 
+@pytest.mark.slow
 def test_batch_statistics_are_told(tmp_path: Path, ask, digits) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(
@@ -243,6 +245,7 @@ def test_estimates_that_a_server_keeps_fail_and_class_means_do_not(estimated, as
     assert asked.finding.status is Status.PASS, asked.finding.summary
 
 
+@pytest.mark.slow
 def test_an_update_of_an_unnamed_older_base_is_found_out(planted, ask) -> None:
     old, new = convolutional(width=8), convolutional(width=8)
     generator = torch.Generator().manual_seed(5)

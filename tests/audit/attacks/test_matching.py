@@ -102,6 +102,7 @@ def test_who_compares_what_survived_sees_more_than_who_does_not(digits, keep: fl
     assert aware > naive + gain
 
 
+@pytest.mark.slow
 def test_signs_are_matched_softly(digits) -> None:
     x, y = records(digits)
     model = rectified()

@@ -67,7 +67,7 @@ def networks(draw: st.DrawFn) -> tuple[nn.Module, tuple[int, ...]]:
     return model.double(), shape
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(networks(), st.integers(1, 3), st.integers(1, 3), st.booleans())
 def test_all_engines_give_the_definition_to_1e_10(network, trials: int, batch: int, own_targets: bool) -> None:
     model, shape = network
