@@ -152,7 +152,9 @@ def _plot(ctx: Context, variants: Mapping[str, Paired], question: Question) -> s
 def _remedy(question: Question, decision: Decision, status: Status) -> Remedy | None:
     if status is Status.FAIL:
         better = "median" if question.rule.name != "median" else None
-        told = "Take a rule that no few clients can move" if better else "Vet who may take part"
+        told = (
+            "Take a rule that few clients can move less, vet who may take part" if better else "Vet who may take part"
+        )
         return Remedy(
             parameter="federation.aggregation", direction="set", value=better,
             text=f"{told}, and rehearse the rule again on updates of your own clients.",

@@ -139,13 +139,17 @@ def test_a_plain_mean_fails_at_smoke(declared: Declare, ask) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("rule", "status"),
-    [("norm-clipping", Status.FAIL), ("krum", Status.FAIL), ("median", Status.PASS)],
-)
-def test_at_standard_a_rule_is_told_from_another(declared: Declare, ask, rule: str, status: Status) -> None:
-    finding = ask(poisoning, declared(rule), effort=Effort.STANDARD).finding
-    assert (finding.status, finding.strength) == (status, Strength.SCREENING)
+def test_at_standard_a_rule_is_told_from_another(declared: Declare, ask) -> None:
+    """No rule here withstands three of ten clients that hide; how often each gives way tells them apart."""
+    krum, median = (ask(poisoning, declared(rule), effort=Effort.STANDARD) for rule in ("krum", "median"))
+    assert (krum.finding.status, krum.finding.strength) == (Status.FAIL, Strength.SCREENING)
+    success = {
+        name: next(one for one in asked.finding.measurements if one.name == "attack_success")
+        for name, asked in (("krum", krum), ("median", median))
+    }
+    assert success["median"].interval.high < success["krum"].interval.low
+    assert {one.control for one in success.values()} == {1.0}
+    assert {one.n for one in success.values()} == {59}
 
 
 @pytest.mark.parametrize(
