@@ -1,6 +1,7 @@
 """What tests of several packages share: the demonstration, run once."""
 
 import contextlib
+import fcntl
 import gc
 import io
 import json
@@ -26,11 +27,27 @@ class DemoRun:
 
 
 @pytest.fixture(scope="session")
-def demo_run(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
-    """The whole demonstration: two federations trained, audited, sealed and judged."""
+def demo_run(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> DemoRun:
+    """The whole demonstration: two federations trained, audited, sealed and judged.
+
+    Run once, whatever the number of workers: the first runs it, the others wait and look at the same folder.
+    """
+    here = tmp_path_factory.getbasetemp()
+    shared = (here if worker_id == "master" else here.parent) / "demonstration"
+    shared.mkdir(exist_ok=True)
+    folder, told = shared / "tour" / "demo", shared / "told.json"
+    with (shared / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not told.exists():
+            folder.parent.mkdir()
+            told.write_text(json.dumps(run_demonstration(folder)))
+    return DemoRun(folder, *json.loads(told.read_text()))
+
+
+def run_demonstration(folder: Path) -> tuple[int, dict[str, Any], str]:
+    """Return exit code, document and progress of `fedaudit demo FOLDER --json`."""
     from audit.cli.main import run
 
-    folder = tmp_path_factory.mktemp("demonstration") / "demo"
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     answer, progress = io.StringIO(), io.StringIO()
@@ -39,7 +56,7 @@ def demo_run(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
             exit_code = run(["demo", str(folder), "--now", "2026-11-21T12:00:00Z", "--json"])
     finally:
         torch.set_num_threads(threads)
-    return DemoRun(folder, exit_code, json.loads(answer.getvalue()), progress.getvalue())
+    return exit_code, json.loads(answer.getvalue()), progress.getvalue()
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import grad, vmap
 
 from audit.attacks.matching import Budget, Part, Problem
-from audit.attacks.matching import _Search as Search
+from audit.attacks.matching import Search as Search
 from audit.attacks.matching import reconstruct as matched
 from audit.engines.base import PLAIN, Chunked, LocalTraining, Matching
 from audit.engines.sequential import Sequential

@@ -144,7 +144,7 @@ def reconstruct(problem: Problem, budget: Budget, generator: torch.Generator) ->
         budget: How long to search.
         generator: Draws the starts, on the CPU.
     """
-    search = _Search(problem, budget)
+    search = Search(problem, budget)
     x = search.start(generator)
     guess, labels, value = search.adam(x, None if problem.labels is None else search.repeated(problem.labels))
     cases, restarts = len(problem.parts[0].target[0]), budget.restarts
@@ -162,7 +162,7 @@ def reconstruct(problem: Problem, budget: Budget, generator: torch.Generator) ->
     return Matched(chosen.cpu(), values[rows, best].cpu(), told.cpu(), search.name)
 
 
-class _Search:
+class Search:
     """Engines and targets of a problem, ready for all starts of all cases at once: case by case, start by start."""
 
     def __init__(self, problem: Problem, budget: Budget) -> None:

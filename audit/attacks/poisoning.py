@@ -7,6 +7,7 @@ way here, where clients are alike and attackers simple, has not been shown to ho
 from collections.abc import Iterator
 from dataclasses import replace
 
+from audit.answer import skipped
 from audit.attacks.aggregation_rules import Rule, declared_rule, reckoned_with
 from audit.attacks.malicious_clients import Question, compare
 from audit.attacks.poisoning_answer import answered
@@ -38,21 +39,23 @@ def poisoning(system: System, ctx: Context) -> Iterator[Finding]:
     A federation is subverted when the attacker's wish holds for half of the probes. Fails when the declared rule is
     subverted oftener than it is without malicious clients (McNemar, p <= 0.01 after Holm); passes when at most 5 % of
     federations are, with 95 % confidence, while the same attacks subvert the plain mean and the rule lets the
-    federation learn; else inconclusive. A server that sees sums alone, or a rule without a name, is not rehearsed.
+    federation learn; else inconclusive, as where the rule has a name that nobody knows. Skipped where no rule is
+    declared, and where the server sees sums alone, of which no rule can leave anybody out.
     """
     federation = system.federation
     if federation is not None and federation.visibility == "aggregate":
-        yield _unasked(ctx, "sums-only", "Of sums alone no rule can leave out a malicious client.", _PROVE)
+        yield skipped(ctx, "Of sums alone no rule can leave out a malicious client.", "sums-only")
         return
     if federation is None or federation.aggregation is None:
-        yield _unasked(ctx, "undeclared-rule", "It is not declared by which rule updates become a model.", _DECLARE)
+        yield skipped(ctx, "It is not declared by which rule updates become a model.", "undeclared-rule")
         return
     clients = federation.clients_per_round or federation.clients or FEWEST
     stand_in = min(max(clients, FEWEST), MOST)
     rule = _applied(declared_rule(federation.aggregation), clients, stand_in)
     if rule is None:
         told = f"The rule {federation.aggregation[:60]!r} is none that can be rehearsed here with {stand_in} clients."
-        yield _unasked(ctx, "unknown-rule", told, _DECLARE)
+        reason = "not-applicable:unknown-rule"
+        yield ctx.finding(Status.INCONCLUSIVE, told, basis=Basis.DECLARED, remedy=_DECLARE, reason=reason)
         return
     question = Question(rule, stand_in, SHARES[ctx.effort])
     compared = list(ctx.map(compare, [question] * FEDERATIONS[ctx.effort], purpose="federations"))
@@ -63,16 +66,6 @@ _DECLARE = Remedy(
     parameter="federation.aggregation", direction="set", value="median",
     text="Declare the rule: mean, median, trimmed-mean(share), krum(share), multi-krum(share) or norm-clipping.",
 )  # fmt: skip
-_PROVE = Remedy(
-    parameter="federation.secure_aggregation", direction="set",
-    text="Vet who may take part, or let clients prove a bound on what they send (RoFL, arXiv:2107.03311).",
-)  # fmt: skip
-
-
-def _unasked(ctx: Context, reason: str, summary: str, remedy: Remedy) -> Finding:
-    return ctx.finding(
-        Status.INCONCLUSIVE, summary, basis=Basis.DECLARED, remedy=remedy, reason=f"not-applicable:{reason}"
-    )
 
 
 def _applied(rule: Rule | None, clients: int, stand_in: int) -> Rule | None:

@@ -62,10 +62,7 @@ def test_every_check_ends_as_the_design_says(demo_folder: Path, name: str) -> No
 
 
 def test_the_careful_system_has_no_failure_and_no_error(demo_folder: Path) -> None:
-    said = findings(demo_folder, "careful")
-    undecided = {check for check, finding in said.items() if finding.status is Status.INCONCLUSIVE}
-    assert undecided <= {"attack.poisoning"}  # of sums alone no rule can leave a malicious client out
-    assert {said[check].status for check in said.keys() - undecided} <= {Status.PASS, Status.SKIPPED}
+    assert {finding.status for finding in findings(demo_folder, "careful").values()} <= {Status.PASS, Status.SKIPPED}
 
 
 def test_a_check_with_two_answers_is_known_by_the_graver_one(demo_folder: Path) -> None:

@@ -155,11 +155,9 @@ def test_at_standard_a_rule_is_told_from_another(declared: Declare, ask) -> None
 @pytest.mark.parametrize(
     ("federation", "reason"),
     [
-        ({"aggregation": None}, "not-applicable:undeclared-rule"),
         ({"aggregation": "secret sauce"}, "not-applicable:unknown-rule"),
         ({"aggregation": "krum(5)"}, "not-applicable:unknown-rule"),
         ({"aggregation": "krum(2)", "clients": 4}, "not-applicable:unknown-rule"),
-        ({"aggregation": "mean", "visibility": "aggregate"}, "not-applicable:sums-only"),
     ],
 )
 def test_what_cannot_be_rehearsed_is_said_to_be(declared: Declare, ask, federation, reason: str) -> None:
@@ -260,3 +258,15 @@ def test_luck_accuses_one_rule_in_a_hundred_at_most(declared: Declare, ask, monk
 def test_the_budgets_allow_what_the_spec_asks() -> None:
     assert FEDERATIONS[Effort.STANDARD] >= 59
     assert module.SHARES[Effort.FULL] == (0.1, 0.2, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("federation", "reason"),
+    [
+        ({"aggregation": None}, "not-applicable:undeclared-rule"),
+        ({"aggregation": "mean", "visibility": "aggregate"}, "not-applicable:sums-only"),
+    ],
+)
+def test_where_there_is_no_rule_to_rehearse_it_is_skipped(declared: Declare, ask, federation, reason: str) -> None:
+    finding = ask(poisoning, declared(**federation)).finding
+    assert (finding.status, finding.reason) == (Status.SKIPPED, reason)
