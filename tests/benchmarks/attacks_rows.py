@@ -48,7 +48,12 @@ def figure(value: float) -> str:
 
 
 def by_turns(works: Sequence[Callable[[], object]], repeats: int, device: str = "cpu") -> list[float]:
-    """Return the median seconds of each work, all done once in each turn, so that a loaded machine slows all.
+    """Return the median seconds of each work; see `turns`."""
+    return [statistics.median(times) for times in turns(works, repeats, device)]
+
+
+def turns(works: Sequence[Callable[[], object]], repeats: int, device: str = "cpu") -> list[list[float]]:
+    """Return the seconds of each work, turn by turn: all are done in each turn, so that a loaded machine slows all.
 
     CPU time; beside another device the time on the wall, since the CPU only waits. The first turn warms up and is not
     counted. Each work must end with its result on the CPU.
@@ -61,7 +66,7 @@ def by_turns(works: Sequence[Callable[[], object]], repeats: int, device: str = 
             work()
             if turn:
                 times.append(clock() - begun)
-    return [statistics.median(times) for times in seconds]
+    return seconds
 
 
 def peak_mebibytes() -> float:
