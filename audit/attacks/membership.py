@@ -3,14 +3,17 @@
 A model is surer of what it has learnt from than of what it has not. How much surer is told by four attacks: the loss
 alone (Yeom et al. 2018, arXiv:1709.01604), the likelihood ratio against shadow models with and without each record
 (LiRA, arXiv:2112.03570; offline where those without it are looked at alone), and relative odds (RMIA,
-arXiv:2312.03262). What counts is how many members are found while hardly any non-member is accused, not how often a
-guess is right on average.
+arXiv:2312.03262). Where enough labelled public records are declared, the last two are asked once more of shadows that
+were trained on those alone. What counts is how many members are found while hardly any non-member is accused, not how
+often a guess is right on average.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -18,6 +21,7 @@ from audit.attacks.membership_answer import Measured, answered
 from audit.attacks.membership_scores import read_scores
 from audit.attacks.membership_shadows import (
     DEFAULT,
+    Plan,
     Records,
     declared_recipe,
     planned,
@@ -26,7 +30,7 @@ from audit.attacks.membership_shadows import (
     trials,
 )
 from audit.attacks.shadow import Splits, confidence
-from audit.load import Truth, input_scale, read_records
+from audit.load import NO_LABEL, Truth, input_scale, read_records, reference_records
 from audit.twin import Scale
 from reports.check import Context, check
 from reports.errors import SystemFileError
@@ -34,9 +38,13 @@ from reports.executor import Serial
 from reports.model import Basis, Finding, Severity, Status, Strength, System
 from unlearning.models import load_model
 
+Array = npt.NDArray[np.float64]
+
 GRAVITY = (Status.SKIPPED, Status.PASS, Status.INCONCLUSIVE, Status.FAIL)
 SCORED_AT_ONCE = 4096
 """Records in one forward pass of the system's model."""
+ENOUGH_PUBLIC = 0.5
+"""Labelled public records for each member from which shadows are trained on those alone."""
 
 
 @check(
@@ -88,6 +96,8 @@ class _Found:
 
     records: Records
     limitations: tuple[str, ...]
+    public: Records | None = None
+    """Labelled public records, none of them a member or non-member; None where there are too few."""
 
 
 def _records(system: System, ctx: Context) -> _Found | None:
@@ -118,7 +128,28 @@ def _records(system: System, ctx: Context) -> _Found | None:
         torch.cat([members.y, others.y[kept]]),
         np.repeat([True, False], [len(members), len(kept)]),
     )
-    return _Found(records, (f"Left out: {left} non-members that are members, too.",) if left else ())
+    told = (f"Left out: {left} non-members that are members, too.",) if left else ()
+    return _with_public(system, ctx, _Found(records, told), scale)
+
+
+def _with_public(system: System, ctx: Context, found: _Found, scale: Scale) -> _Found:
+    """Add the labelled public records that are no member or non-member; where they are too few, say so instead."""
+    declared = reference_records(system, ctx.folder)
+    if declared is None:
+        return found
+    x, members = scale.normalised(declared.x), int(found.records.member.sum())
+    known = {row.tobytes() for row in found.records.x.flatten(1).numpy() + 0.0}
+    apart = np.array([row.tobytes() not in known for row in x.flatten(1).numpy() + 0.0], dtype=bool)
+    usable = apart & (declared.y != NO_LABEL).numpy()
+    kept, wanted = np.flatnonzero(usable), max(2, math.ceil(ENOUGH_PUBLIC * members))
+    if len(kept) < wanted:
+        told = (
+            f"No shadows were trained on public records alone: reference has {len(kept)} labelled ones that are no "
+            f"members or non-members, and {wanted} are needed, half as many as the members."
+        )
+        return replace(found, limitations=(*found.limitations, told))
+    public = Records(x[kept], declared.y[kept], np.zeros(len(kept), dtype=bool))
+    return replace(found, public=public)
 
 
 def _of_role(system: System, ctx: Context, role: str) -> Truth | None:
@@ -144,36 +175,57 @@ def _attacked(system: System, ctx: Context, found: _Found) -> Measured:
         limitations.append(
             "[federation] does not say how the model is trained, so shadows were trained by a recipe of ours."
         )
-    plan = planned(model, found.records, recipe or DEFAULT, ctx.effort, ctx.rng("plan"))
+    plan = planned(model, found.records, recipe or DEFAULT, ctx.effort, ctx.rng("plan"), found.public)
     device = "cuda" if ctx.options.device != "cpu" and torch.cuda.is_available() else "cpu"
-    own = trials(model, Splits(plan.records.x, plan.records.y, plan.member), plan.recipe, device)
-    twins = trials(model, Splits(plan.control.x, plan.control.y, plan.control_member), plan.control_recipe, device)
     owners_code = system.model.layers is None  # no worker can import it
     asking = replace(ctx, executor=Serial()) if owners_code else ctx
-    scores = list(asking.map(trained, [*own, *twins], purpose="shadows"))
-    shadow, twin = np.concatenate(scores[: len(own)]), np.concatenate(scores[len(own) :])
+    shadow, twin, public, twin_public = _shadows(asking, model, plan, device)
     target = _target(model, plan.records)
     if not np.isfinite(target).all():
         told = (
             f"system.toml: model: {int((~np.isfinite(target)).sum())} records have outputs that are no finite numbers"
         )
         raise SystemFileError("model.outputs", told, "Check the checkpoint, and [model].normalisation.")
-    if diverged := int((~np.isfinite(shadow).all(axis=1)).sum()):
-        limitations.append(f"{diverged} of {len(shadow)} shadows diverged under the declared recipe and were left out.")
+    every = [*shadow, *(() if public is None else public)]
+    if diverged := sum(not np.isfinite(one).all() for one in every):
+        limitations.append(f"{diverged} of {len(every)} shadows diverged under the declared recipe and were left out.")
     if plan.cut:
         limitations.append(f"Cut to the effort {ctx.effort.value}: {plan.cut}.")
     where = "" if device == "cpu" else f", on {device}"
+    beside = "" if public is None else f", {len(public)} on public records alone"
     return Measured(
-        scored(target, plan.records.member, shadow, plan.member),
-        scored(twin[-1], plan.control.member, twin[:-1], plan.control_member[:-1]),
-        f"{len(shadow)} shadow models trained on random halves of members and non-members{where}",
+        scored(target, plan.records.member, shadow, plan.member, public),
+        scored(twin[-1], plan.control.member, twin[:-1], plan.control_member[:-1], twin_public),
+        f"{len(shadow)} shadow models trained on random halves of members and non-members{beside}{where}",
         Basis.MEASURED,
         tuple(limitations),
         complete=not plan.cut and not diverged,
     )
 
 
-def _target(model: nn.Module, records: Records) -> "np.typing.NDArray[np.float64]":
+def _shadows(
+    ctx: Context, model: nn.Module, plan: Plan, device: str
+) -> tuple[Array, Array, Array | None, Array | None]:
+    """Return the scores of the judged records under the shadows, and of the twin's under its own, the twin's own last.
+
+    Then the same two under shadows of public records alone, None where there are none.
+    """
+    own, twins = (
+        Splits(plan.records.x, plan.records.y, plan.member),
+        Splits(plan.control.x, plan.control.y, plan.control_member),
+    )
+    asked = [(own, plan.recipe), (twins, plan.control_recipe)]
+    if plan.public is not None and plan.control_public is not None:
+        asked += [(plan.public, plan.recipe), (plan.control_public, plan.control_recipe)]
+    parts = [trials(model, splits, recipe, device) for splits, recipe in asked]
+    scores = iter(list(ctx.map(trained, [one for part in parts for one in part], purpose="shadows")))
+    found = [np.concatenate([next(scores) for _ in part]) for part in parts]
+    if len(found) == 2:
+        return found[0], found[1], None, None
+    return found[0], found[1], found[2][:, : len(own.y)], found[3][:, : len(twins.y)]
+
+
+def _target(model: nn.Module, records: Records) -> Array:
     """Return the scores of the records under the model itself, shape (n,)."""
     parts = []
     with torch.no_grad():

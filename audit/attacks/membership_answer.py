@@ -38,6 +38,8 @@ Array = npt.NDArray[np.float64]
 
 MOST_POINTS = 400
 """Of one curve in the plot."""
+MOST_CURVES = 5
+"""In one plot, beside that of the positive control; the figures name every attack."""
 LEAST_RATE = 1e-4
 """Where the plot's axes begin."""
 
@@ -202,8 +204,11 @@ def _detail(attacks: Mapping[str, Separation], source: str) -> str:
 
 
 def _plot(attacks: Mapping[str, Separation], headline: str, control: Separation | None) -> RocPlot:
-    """Return the curves of all attacks, and the points that the rule and the report look at."""
-    series = [curve(name, attack) for name, attack in attacks.items()]
+    """Return the curves of the attacks that fit, and the points that the rule and the report look at."""
+    spare = [name for name in reversed(list(attacks)) if name not in (headline, LOSS)][
+        : max(0, len(attacks) - MOST_CURVES)
+    ]
+    series = [curve(name, attack) for name, attack in attacks.items() if name not in spare]
     if control is not None:
         series.append(curve("positive control", control))
     points = []

@@ -30,6 +30,8 @@ LOSS = "loss threshold"
 ONLINE = "LiRA online"
 OFFLINE = "LiRA offline"
 ODDS = "RMIA"
+PUBLIC = "LiRA on reference"
+PUBLIC_ODDS = "RMIA on reference"
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +46,15 @@ class Scored:
     """Under the shadows, shape (S, n); None where there are none."""
     shadow_member: BoolArray | None = None
     """Whom each shadow was trained on, shape (S, n)."""
+    public: Array | None = None
+    """Under shadows that were trained on public records alone, shape (P, n); None where there are none."""
 
 
 def separations(scored: Scored) -> dict[str, Separation]:
     """Return every attack that the scores allow, the strongest first.
 
-    Online needs a shadow with and one without each record, offline one without; two or more of some record.
+    Online needs a shadow with and one without each record, offline one without; two or more of some record. On
+    reference needs two shadows that were trained on public records alone.
     """
     found: dict[str, Array] = {}
     shadow, member = scored.shadow, scored.shadow_member
@@ -61,6 +66,10 @@ def separations(scored: Scored) -> dict[str, Separation]:
             found[OFFLINE] = offline_ratio(scored.target, shadow, member)
             odds = {ODDS: relative_odds(scored.target, shadow, member)}
             found = {**found, **odds} if len(shadow) >= ENOUGH_SHADOWS else {**odds, **found}
+    if (public := scored.public) is not None and len(public) >= 2:
+        nobody = np.zeros(public.shape, dtype=bool)
+        found[PUBLIC] = offline_ratio(scored.target, public, nobody)
+        found[PUBLIC_ODDS] = relative_odds(scored.target, public, nobody)
     found[LOSS] = scored.target
     return {name: Separation(scores, scored.member) for name, scores in found.items()}
 

@@ -3,6 +3,9 @@
 The twin is the system's own model, trained by heart on a part of the same records of which a quarter bear a wrong
 label: such a label can only be known from memory, so the attack must find at least a good part of that quarter. Its
 shadows are trained likewise, and are as many.
+
+Where public records are declared, as many shadows again are trained on those alone: they need no record of anybody who
+is judged, which is all that most attackers have.
 """
 
 from dataclasses import dataclass, replace
@@ -38,6 +41,8 @@ BY_HEART = Recipe(local_epochs=60, batch_size=32, learning_rate=1e-2, optimiser=
 """How the twin that leaks is trained."""
 CONTROL_RECORDS = 500
 """Records that the twin and its shadows choose from, at most."""
+PUBLIC_SHARE = 0.75
+"""Most of the public records that one shadow is trained on, so that no two learn from the same."""
 MISLABELLED = 0.25
 """Share of them that bears a wrong label."""
 
@@ -90,6 +95,10 @@ class Plan:
     """How the twin and its shadows are trained."""
     cut: str
     """What the budget left out, a sentence; empty where nothing."""
+    public: Splits | None = None
+    """Shadows trained on public records alone, which follow `records` here; None where there are none."""
+    control_public: Splits | None = None
+    """The same for the twin, after `control`; a quarter of the public labels is wrong, too."""
 
 
 def declared_recipe(system: System) -> Recipe | None:
@@ -112,7 +121,14 @@ def declared_recipe(system: System) -> Recipe | None:
     )
 
 
-def planned(model: nn.Module, records: Records, recipe: Recipe, effort: Effort, rng: np.random.Generator) -> Plan:
+def planned(
+    model: nn.Module,
+    records: Records,
+    recipe: Recipe,
+    effort: Effort,
+    rng: np.random.Generator,
+    public: Records | None = None,
+) -> Plan:
     """Return what an effort allows to train.
 
     Args:
@@ -121,23 +137,50 @@ def planned(model: nn.Module, records: Records, recipe: Recipe, effort: Effort, 
         recipe: How the system trains.
         effort: Sets the number of shadows and the work; records, then rounds, are cut to what fits.
         rng: Draws records, halves and wrong labels.
+        public: Labelled records of the same kind that are not among `records`; as many shadows again learn from them.
     """
     shadows, each = SHADOWS[effort], 3 * operations(model, records.x[:1])  # backward costs twice a forward pass
     everybody, cut = len(records.y), ""
-    cost = _cost(recipe, everybody // 2, shadows, each)
+    times = 1 if public is None else 2  # as many shadows on public records, of as many at most
+    cost = times * _cost(recipe, everybody // 2, shadows, each)
     if cost > WORK[effort]:
         kept = min(everybody, max(LEAST_RECORDS, int(everybody * WORK[effort] / cost)))
         records = _sample(records, kept, rng)
-        rest = _cost(recipe, kept // 2, shadows, each)
+        rest = times * _cost(recipe, kept // 2, shadows, each)
         rounds = max(1, int(recipe.rounds * min(1.0, WORK[effort] / rest)))
         cut = f"the shadows trained on records drawn from {kept} of {everybody}, for {rounds} of {recipe.rounds} rounds"
         recipe = replace(recipe, rounds=rounds)
-    control = _mislabelled(_sample(records, CONTROL_RECORDS, rng), _classes(model, records.x[:1]), rng)
+    classes = _classes(model, records.x[:1])
+    control = _mislabelled(_sample(records, CONTROL_RECORDS, rng), classes, rng)
     among = halves(shadows + 1, len(control.y), rng)
-    one_epoch = _cost(replace(BY_HEART, local_epochs=1), len(control.y) // 2, shadows + 1, each)
+    one_epoch = times * _cost(replace(BY_HEART, local_epochs=1), len(control.y) // 2, shadows + 1, each)
     by_heart = replace(BY_HEART, local_epochs=min(BY_HEART.local_epochs, max(1, int(WORK[effort] / one_epoch))))
     control = replace(control, member=among[-1])
-    return Plan(records, halves(shadows, len(records.y), rng), recipe, control, among, by_heart, cut)
+    plan = Plan(records, halves(shadows, len(records.y), rng), recipe, control, among, by_heart, cut)
+    if public is None:
+        return plan
+    own, twins = apart(records, public, shadows, rng), apart(control, _mislabelled(public, classes, rng), shadows, rng)
+    return replace(plan, public=own, control_public=twins)
+
+
+def apart(records: Records, public: Records, shadows: int, rng: np.random.Generator) -> Splits:
+    """Return splits of `records`, then public ones, in which shadows are trained on public ones alone.
+
+    On as many as half of `records` where there are enough, each on its own draw.
+
+    Args:
+        records: Those that are judged.
+        public: At least two, none of them among `records`.
+        shadows: How many.
+        rng: Draws who is trained on whom.
+    """
+    wanted = len(records.y) // 2
+    drawn = public.take(rng.permutation(len(public.y))[: 2 * wanted])
+    each = max(1, min(wanted, int(PUBLIC_SHARE * len(drawn.y))))
+    member = np.zeros((shadows, len(records.y) + len(drawn.y)), dtype=bool)
+    for shadow in range(shadows):
+        member[shadow, len(records.y) + rng.permutation(len(drawn.y))[:each]] = True
+    return Splits(torch.cat([records.x, drawn.x]), torch.cat([records.y, drawn.y]), member)
 
 
 def trials(model: nn.Module, splits: Splits, recipe: Recipe, device: str) -> list[Trial]:
@@ -156,10 +199,15 @@ def trained(trial: Trial, rng: np.random.Generator) -> Array:
     return scores(train_many(trial.model, splits, trial.recipe, generator), splits.x, splits.y)
 
 
-def scored(target: Array, member: BoolArray, shadow: Array, shadow_member: BoolArray) -> Scored:
+def scored(
+    target: Array, member: BoolArray, shadow: Array, shadow_member: BoolArray, public: Array | None = None
+) -> Scored:
     """Return scores with those of the shadows that did not diverge; see `Scored` for the shapes."""
     sound = np.isfinite(shadow).all(axis=1)
-    return Scored(target, member, shadow[sound], shadow_member[sound]) if sound.any() else Scored(target, member)
+    kept = None if public is None else public[np.isfinite(public).all(axis=1)]
+    if not sound.any():
+        return Scored(target, member, public=kept)
+    return Scored(target, member, shadow[sound], shadow_member[sound], kept)
 
 
 def operations(model: nn.Module, x: Tensor) -> int:

@@ -1,6 +1,7 @@
 """`attack.membership`: a model that knows its members by heart fails, and one that generalises passes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from audit.attacks.membership import membership
+from audit.attacks.membership_shadows import BY_HEART
 from audit.attacks.shadow import Recipe
 from reports.check import missing
 from reports.errors import SystemFileError
@@ -18,11 +20,24 @@ BRIEF, LONG = Recipe(local_epochs=6, learning_rate=0.2), Recipe(local_epochs=40,
 DECLARED = {"rounds": 1, "batch_size": 32, "learning_rate": 0.2}
 
 
-def system(folder: Path, digits: Any, recipe: Recipe, members: int = 450, others: int = 450, **described: Any) -> Path:
-    """A perceptron on digits, of which a tenth bears a wrong label that only memory can answer."""
+def labels(digits: Any, mislabelled: float) -> Any:
+    """The digits' labels, a share of them wrong."""
     rng = np.random.default_rng(3)
-    wrong = rng.random(len(digits.y)) < 0.1
-    y = np.where(wrong, (digits.y + rng.integers(1, 10, len(digits.y))) % 10, digits.y)
+    wrong = rng.random(len(digits.y)) < mislabelled
+    return np.where(wrong, (digits.y + rng.integers(1, 10, len(digits.y))) % 10, digits.y)
+
+
+def system(
+    folder: Path,
+    digits: Any,
+    recipe: Recipe,
+    members: int = 450,
+    others: int = 450,
+    mislabelled: float = 0.1,
+    **described: Any,
+) -> Path:
+    """A perceptron on digits, of which a tenth bears a wrong label that only memory can answer."""
+    y = labels(digits, mislabelled)
     known, unknown = slice(0, members), slice(members, members + others)
     data = {"members": (digits.x[known], y[known]), "nonmembers": (digits.x[unknown], y[unknown])}
     model = trained_on(data["members"], recipe, layers=described.get("layers", PERCEPTRON))
@@ -123,6 +138,60 @@ def test_it_needs_records_of_both_roles_or_scores(tmp_path: Path, digits: Any) -
     assert lacking(members=records) == ("data.nonmembers|data.membership-scores",)
     assert lacking(members=records, nonmembers=records) == ()
     assert lacking(**{"membership-scores": {"target": np.zeros(20), "member": np.arange(20) < 9}}) == ()
+
+
+def public(digits: Any, records: int = 450, mislabelled: float = 0.1) -> dict[str, Any]:
+    """Records of the same kind, of nobody who is judged."""
+    return {"reference": (digits.x[900 : 900 + records], labels(digits, mislabelled)[900 : 900 + records])}
+
+
+@pytest.fixture
+def half_by_heart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A twin that is trained for half as long, and leaks still."""
+    brief = replace(BY_HEART, local_epochs=BY_HEART.local_epochs // 2)
+    monkeypatch.setattr("audit.attacks.membership_shadows.BY_HEART", brief)
+
+
+@pytest.mark.usefixtures("half_by_heart")
+def test_shadows_of_public_records_alone_give_an_overfit_models_members_away(
+    tmp_path: Path, ask: Any, digits: Any
+) -> None:
+    folder = system(tmp_path, digits, LONG, members=300, others=300, mislabelled=0.5, data=public(digits, 300, 0.5))
+    asked = ask(membership, folder)
+    assert asked.finding.status is Status.FAIL, asked.finding.summary
+    found = {one.name: one for one in asked.finding.measurements}
+    for name in ("lira_on_reference", "rmia_on_reference"):
+        area = found[f"auc_{name}"]
+        assert area.control is not None  # the control ran the same variant
+        assert area.control > 0.60
+        assert area.interval is not None
+        assert area.interval.low > 0.60, asked.finding.detail
+    assert "4 on public records alone" in (asked.finding.detail or "")
+
+
+@pytest.mark.usefixtures("half_by_heart")
+def test_shadows_of_public_records_alone_are_silent_on_a_sound_model(tmp_path: Path, ask: Any, digits: Any) -> None:
+    asked = ask(membership, system(tmp_path, digits, BRIEF, data=public(digits)))
+    assert asked.finding.status is Status.PASS, asked.finding.summary
+    assert abs(asked.value("auc_lira_on_reference") - 0.5) < 0.1
+    assert abs(asked.value("auc_rmia_on_reference") - 0.5) < 0.1
+    assert asked.value("tpr_at_fpr_0.01_lira_on_reference") <= 0.05
+
+
+@pytest.mark.usefixtures("little_work")
+@pytest.mark.parametrize("case", ["small", "unlabelled", "nobody new"])
+def test_without_enough_labelled_public_records_it_says_why_none_were_used(
+    tmp_path: Path, ask: Any, digits: Any, case: str
+) -> None:
+    data = {
+        "small": {"reference": (digits.x[900:959], digits.y[900:959])},
+        "unlabelled": {"reference": {"x": digits.x[900:1200]}},
+        "nobody new": {"reference": (digits.x[:240], digits.y[:240])},
+    }[case]
+    finding = ask(membership, system(tmp_path, digits, BRIEF, members=120, others=120, data=data)).finding
+    labelled = {"small": 59, "unlabelled": 0, "nobody new": 0}[case]
+    assert any(f"reference has {labelled} labelled ones" in said for said in finding.limitations)
+    assert not any("reference" in one.name for one in finding.measurements)
 
 
 @pytest.mark.slow

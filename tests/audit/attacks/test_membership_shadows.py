@@ -93,6 +93,30 @@ def test_a_quarter_of_the_twins_records_bears_a_wrong_label() -> None:
     assert np.array_equal(plan.control_member[-1], plan.control.member)  # the twin is the last
 
 
+def test_shadows_of_public_records_never_saw_anybody_who_is_judged() -> None:
+    given, rng = everybody(), np.random.default_rng(0)
+    others = Records(torch.randn(500, 64), torch.randint(10, (500,)), np.zeros(500, dtype=bool))
+    plan = planned(mlp((64,), 16, 10), given, Recipe(), Effort.SMOKE, rng, others)
+    known = {row.tobytes() for row in others.x.numpy()}
+    for records, splits in ((plan.records, plan.public), (plan.control, plan.control_public)):
+        assert splits is not None
+        assert torch.equal(splits.x[: len(records.y)], records.x)
+        assert not splits.member[:, : len(records.y)].any()
+        assert {row.tobytes() for row in splits.x.numpy()[splits.member.any(axis=0)]} <= known
+        assert len({row.tobytes() for row in splits.member}) == 4  # no two learn from the same
+    assert plan.public is not None
+    assert plan.public.member.sum(axis=1).tolist() == [375] * 4  # three quarters of 500, fewer than half of 900
+
+
+def test_shadows_of_public_records_count_towards_the_work() -> None:
+    model, given = mlp((64,), 16, 10), everybody()
+    others = replace(given, member=np.zeros(900, dtype=bool), x=given.x + 1)
+    long = Recipe(rounds=10**6, batch_size=1)
+    alone = planned(model, given, long, Effort.SMOKE, np.random.default_rng(0))
+    both = planned(model, given, long, Effort.SMOKE, np.random.default_rng(0), others)
+    assert both.recipe.rounds == pytest.approx(alone.recipe.rounds / 2, abs=1)
+
+
 def test_large_stacks_are_split_and_no_shadow_is_lost() -> None:
     given = everybody(40, 20)
     member = halves(17, 40, np.random.default_rng(0))
