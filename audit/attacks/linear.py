@@ -2,7 +2,8 @@
 
 For z = W x + b the chain rule gives dL/dW = (dL/db) xᵀ: each row of the weight gradient is the layer's input, scaled by
 that row's bias gradient, so a neuron that one record alone activates hands that record over, and records that are known
-set others free (`audit.attacks.peeling`). Exact, without an optimiser (Geiping et al. 2020, arXiv:2003.14053,
+set others free (`audit.attacks.peeling`); at effort full, small batches are searched for all their records at once
+(`audit.attacks.sparse_factors`). Exact, without an optimiser (Geiping et al. 2020, arXiv:2003.14053,
 proposition D.1). The inputs do not change between local steps and sums add the gradients of other records, so the same
 holds for deltas and, neuron by neuron, for sums.
 """
@@ -17,6 +18,7 @@ from audit.answer import Wording, answer, described, diagnose, left_out, skipped
 from audit.arms import Reconstruction, run_arms
 from audit.attacks.mixtures import AGREEMENT, by_promise, groups_of, shares_a_factor, squared_distances
 from audit.attacks.peeling import peeled
+from audit.attacks.sparse_factors import sparse_factors
 from audit.decision import verdict, without_accusation
 from audit.defences import Defence, DefenceName
 from audit.exhibits import arm_measurements, arms_plot, likeness_measurements, record_exhibits
@@ -25,7 +27,7 @@ from audit.scene import Scene, Sighting, public_twins, set_scene
 from audit.twin import LayerNames, Scale, first_impulses, readable_layers
 from audit.view import View, visible
 from reports.check import Context, check
-from reports.model import Finding, Measurement, Remedy, Severity, Strength, System
+from reports.model import Effort, Finding, Measurement, Remedy, Severity, Strength, System
 
 Array = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -47,6 +49,10 @@ ITERATIONS = 60
 """Of the power method, at most; the ratio of singular values that matters is far from one."""
 CONVERGED = 1e-9
 """Largest change of a unit vector's coordinate at which the power method ends."""
+MOST_SEARCHED = 8
+"""Records in a view that is searched for sparse factors: twice the draws for each more."""
+DRAWS = 20_000
+"""Sets of rows that the search draws in each view."""
 
 
 Impulses = Callable[[Array, IntArray], Array]
@@ -72,6 +78,8 @@ class Knowledge:
     """What it has been put through."""
     impulses: Impulses | None = None
     """The model beyond the layer, which tells a record from a mixture of several; None where it is not known."""
+    search: np.random.Generator | None = None
+    """Draws what the search for sparse factors tries; None: no search is made."""
 
 
 def reconstruct(weight: Array, bias: Array | None, knowledge: Knowledge) -> tuple[Reconstruction, ...]:
@@ -79,6 +87,7 @@ def reconstruct(weight: Array, bias: Array | None, knowledge: Knowledge) -> tupl
 
     "ratio" divides rows by their bias entries. "singular vector" answers noise, clipping tensor by tensor and a missing
     bias, up to scale; it needs a batch of one, or noise. "surviving coordinates" answers pruning, "sign codes" signs.
+    "sparse factors" are searched in views of two to `MOST_SEARCHED` records; none needs a neuron to itself there.
 
     Args:
         weight: dL/dW, or any multiple of it such as a delta, shape (out, d); rows of several views may be stacked.
@@ -91,6 +100,8 @@ def reconstruct(weight: Array, bias: Array | None, knowledge: Knowledge) -> tupl
     found = []
     if bias is not None and bias.any():
         found.append(Reconstruction("ratio", _ratio(weight, bias, knowledge)))
+        if knowledge.search is not None and 2 <= knowledge.records <= MOST_SEARCHED:
+            found.append(Reconstruction("sparse factors", _factored(weight, bias, knowledge, knowledge.search)))
         if DefenceName.ZEROS in defences:
             found.append(Reconstruction("surviving coordinates", _surviving(weight, bias, knowledge)))
     if alone or (DefenceName.NOISE in defences and bias is not None):
@@ -146,6 +157,16 @@ def _ratio(weight: Array, bias: Array, knowledge: Knowledge) -> Array:
 def _medians(raw: Array, groups: Sequence[IntArray]) -> Array:
     of = [np.median(raw[members], axis=0) if len(members) > 1 else raw[members[0]] for members in groups]
     return np.array(of).reshape(-1, raw.shape[1])
+
+
+def _factored(weight: Array, bias: Array, knowledge: Knowledge, rng: np.random.Generator) -> Array:
+    """Return the records that `audit.attacks.sparse_factors` finds, in raw units, those within the data's range."""
+    found = sparse_factors(np.column_stack([weight, bias]), knowledge.records, DRAWS, rng)
+    if found is None:
+        return np.zeros((0, weight.shape[1]))
+    raw = found[1] * knowledge.deviation + knowledge.mean
+    slack = MARGIN * (knowledge.high - knowledge.low)
+    return np.asarray(raw[((raw >= knowledge.low - slack) & (raw <= knowledge.high + slack)).all(axis=1)])
 
 
 def _surviving(weight: Array, bias: Array, knowledge: Knowledge) -> Array:
@@ -212,6 +233,8 @@ class LinearAttack:
     """Gives the data's range and normalisation, never the records."""
     layer: LayerNames
     """The layer that is read."""
+    seed: int | None = None
+    """Of the search for sparse factors, the same in every sighting; None: no search is made."""
 
     def __call__(self, sighting: Sighting, defences: tuple[Defence, ...]) -> tuple[Reconstruction, ...]:
         """Return what the first layer's gradients of a sighting tell; views of one record are stacked row by row."""
@@ -223,7 +246,8 @@ class LinearAttack:
         def impulses(records: Array, neurons: IntArray) -> Array:
             return first_impulses(view.base, self.layer, self.scene.raw(records), self.scene.scale, neurons)
 
-        knowledge = Knowledge(len(view.truth), low, high, mean, deviation, names, impulses)
+        search = None if self.seed is None else np.random.default_rng(self.seed)
+        knowledge = Knowledge(len(view.truth), low, high, mean, deviation, names, impulses, search)
         weights = [view.tensors[self.layer.weight].double().numpy() for view in sighting.views]
         biases = [view.tensors[self.layer.bias].double().numpy() for view in sighting.views if self.layer.bias]
         return reconstruct(np.concatenate(weights), np.concatenate(biases) if biases else None, knowledge)
@@ -299,7 +323,8 @@ def read_off(
     noise = system.federation.differential_privacy if system.federation else None
     if noise is not None and noise.clipping_norm:
         declared.append(Defence(DefenceName.CLIPPING, f"to a norm of {noise.clipping_norm:g}", declared=True))
-    attack = LinearAttack(scene, layer)
+    seed = int(ctx.rng("sparse factors").integers(2**63)) if ctx.effort is Effort.FULL else None
+    attack = LinearAttack(scene, layer, seed)
     played = run_arms(attack, scene, reads, ctx.rng("null"), declared=declared, has_bias=layer.bias is not None)
     decision = verdict(played)
     if doubt:
@@ -322,7 +347,7 @@ def read_off(
             *record_exhibits(ctx, scene, played, title),
         ],
         remedy=remedy,
-        limitations=[*limitations, *left_out(excluded, played.silent), *_limits(scene)],
+        limitations=[*limitations, *left_out(excluded, played.silent), *_limits(scene, ctx.effort)],
         detail=described(played),
         diagnosis=diagnose(played, views[0].base, public_twins(scene)),
         severity=severity,
@@ -330,9 +355,13 @@ def read_off(
     )
 
 
-def _limits(scene: Scene) -> Iterator[str]:
+def _limits(scene: Scene, effort: Effort) -> Iterator[str]:
     yield "Only readings in closed form were tried, no optimisation."
-    if any(len(sighting.records) > 1 for sighting in scene.sightings):
+    sizes = [len(sighting.records) for sighting in scene.sightings]
+    if max(sizes) > (MOST_SEARCHED if effort is Effort.FULL else 1):
         yield "Of several records in one view only those with a neuron to themselves, or set free by such, can be read."
+    if effort is Effort.FULL and any(2 <= size <= MOST_SEARCHED for size in sizes):
+        yield f"Views of 2 to {MOST_SEARCHED} records were searched for sparse factors, {DRAWS} draws each."
+        yield "The control has one record in each twin, so that it does not show the search for sparse factors at work."
     if scene.reference is None:
         yield "No public records are declared; the candidates are the planted records alone."
