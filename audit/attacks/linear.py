@@ -358,10 +358,10 @@ def read_off(
 def _limits(scene: Scene, effort: Effort) -> Iterator[str]:
     yield "Only readings in closed form were tried, no optimisation."
     sizes = [len(sighting.records) for sighting in scene.sightings]
-    if max(sizes) > (MOST_SEARCHED if effort is Effort.FULL else 1):
+    if max(sizes) > 1:
         yield "Of several records in one view only those with a neuron to themselves, or set free by such, can be read."
     if effort is Effort.FULL and any(2 <= size <= MOST_SEARCHED for size in sizes):
-        yield f"Views of 2 to {MOST_SEARCHED} records were searched for sparse factors, {DRAWS} draws each."
+        yield f"Views of 2 to {MOST_SEARCHED} records were searched for sparse factors too, {DRAWS} draws each."
         yield "The control has one record in each twin, so that it does not show the search for sparse factors at work."
     if scene.reference is None:
         yield "No public records are declared; the candidates are the planted records alone."
