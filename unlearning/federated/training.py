@@ -7,33 +7,35 @@ leaving a client out changes no other client's batches, and torch's global strea
 """
 
 import hashlib
-import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch import Tensor
 
-from unlearning.errors import TrainingDiverged, UnlearningError
+from unlearning.errors import UnlearningError
 from unlearning.federated.contributions import Generators, contributions, noised_by_server, sent_by_clients
-from unlearning.federated.data import ClientData, SimulatedFederation
+from unlearning.federated.data import SimulatedFederation
+from unlearning.federated.local import PLAIN, LocalSteps, LocalUpdate, Work, batches, local_update
 from unlearning.federated.privacy import Tensors, clipped, norm
 from unlearning.federated.recipe import ClientPrivacy, TrainingRecipe
 
 __all__ = [
     "ClientPrivacy",
     "Generators",
+    "LocalSteps",
     "LocalUpdate",
     "RoundRecord",
     "State",
     "TrainingRecipe",
     "Work",
+    "batches",
     "clipped",
     "federated_round",
     "initial_state",
     "local_update",
     "norm",
+    "participants",
     "seeded",
     "train",
 ]
@@ -53,22 +55,6 @@ def seeded(seed: int) -> Generators:
     return generator
 
 
-@dataclass(frozen=True)
-class Work:
-    """What a training cost, counted in a way that no machine changes."""
-
-    example_gradients: int = 0
-    """Gradients of single examples."""
-    teacher_forwards: int = 0
-    """Forward passes of single examples through a frozen teacher."""
-
-    def __add__(self, other: "Work") -> "Work":
-        return Work(
-            self.example_gradients + other.example_gradients,
-            self.teacher_forwards + other.teacher_forwards,
-        )
-
-
 @dataclass(frozen=True, eq=False)
 class State:
     """A federation between two rounds."""
@@ -81,18 +67,6 @@ class State:
     """The server's momentum, where it has any."""
     work: Work = field(default_factory=Work)
     """What it cost so far."""
-
-
-@dataclass(frozen=True, eq=False)
-class LocalUpdate:
-    """What one client's training gave."""
-
-    delta: Tensors
-    """Parameters after minus before."""
-    loss: float
-    """Mean loss over the steps' batches, in nats."""
-    work: Work
-    """What it cost."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +91,8 @@ class RoundRecord:
     """Of the noise on the *sum* of the updates, a coordinate; 0 without privacy."""
     losses: tuple[float, ...]
     """Each client's loss, in nats."""
+    capped: tuple[float, ...] = ()
+    """Each client's share of examples that pulled no more, where its objective has a cap."""
 
 
 def initial_state(federation: SimulatedFederation, generator: Generators) -> State:
@@ -161,19 +137,25 @@ def federated_round(
     exclude: Collection[int] = (),
     recorder: Callable[[RoundRecord], None] | None = None,
     aggregation: Aggregation | None = None,
+    local: LocalSteps = PLAIN,
 ) -> State:
     """Return the federation after one more round; arguments and errors as in `train`.
 
     `aggregation` stands for the way from the clients to the server, such as secure aggregation; without one, all
     arrive. It weighs clients equally, so the recipe must as well: with privacy, or with equally many examples each.
+    `local` is what a client's steps go down, where it is not plain training.
     """
     recipe, number = federation.recipe, state.rounds + 1
-    chosen = _participants(federation, number, generator, exclude)
+    present = [client for client, data in enumerate(federation.data.clients) if len(data) and client not in exclude]
+    if not present:
+        raise UnlearningError("training.nobody", "no client with examples is left", "Leave fewer clients out.")
+    chosen = participants(present, recipe, number, generator)
     module = federation.build_model(generator("initialisation"))
     updates = {
         client: local_update(
             module, state.parameters, federation.data.clients[client], recipe,
             generator(f"round/{number}/client/{client}/batches"), place=f"round {number}, client {client}",
+            local=local,
         )
         for client in chosen
     }  # fmt: skip
@@ -197,70 +179,21 @@ def federated_round(
     after = {name: _moved(tensor, velocity[name]) for name, tensor in state.parameters.items()}
     if recorder is not None:
         deltas, losses = (tuple(contributed.deltas[one] for one in chosen), tuple(updates[one].loss for one in chosen))
-        recorder(RoundRecord(number, state.parameters, after, chosen, deltas, weights, mean, noise, losses))
+        capped = tuple(updates[one].capped for one in chosen)
+        recorder(RoundRecord(number, state.parameters, after, chosen, deltas, weights, mean, noise, losses, capped))
     work = sum((update.work for update in updates.values()), state.work)
     return State(after, number, velocity if recipe.server_momentum else None, work)
 
 
-def local_update(
-    module: nn.Module,
-    parameters: Tensors,
-    data: ClientData,
-    recipe: TrainingRecipe,
-    generator: torch.Generator,
-    *,
-    place: str = "local training",
-) -> LocalUpdate:
-    """Return what a client's gradient steps make of the global model.
-
-    Args:
-        module: The architecture; its weights are overwritten.
-        parameters: The global model's state dict.
-        data: The client's examples, at least one.
-        recipe: Epochs, steps, batch size, learning rate and momentum.
-        generator: Source of the order of the examples.
-        place: What to call this training in an error.
-
-    Raises:
-        TrainingDiverged: A loss is not finite.
-    """
-    module.load_state_dict(dict(parameters))
-    module.train()
-    optimiser = torch.optim.SGD(module.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum)
-    losses, examples = [], 0
-    for batch in _batches(len(data), recipe, generator):
-        optimiser.zero_grad()
-        loss = cross_entropy(module(data.x[batch]), data.y[batch])
-        if not math.isfinite(loss.item()):
-            mend = f"Lower learning_rate (it is {recipe.learning_rate:g})."
-            raise TrainingDiverged("training.diverged", f"{place}: the loss is no longer finite", mend)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        optimiser.step()
-        losses.append(loss.item())
-        examples += len(batch)
-    delta = {name: after.detach() - parameters[name] for name, after in module.state_dict().items()}
-    return LocalUpdate(delta, math.fsum(losses) / len(losses), Work(examples))
-
-
-def _participants(
-    federation: SimulatedFederation, number: int, generator: Generators, exclude: Collection[int]
+def participants(
+    present: Collection[int], recipe: TrainingRecipe, number: int, generator: Generators
 ) -> tuple[int, ...]:
-    """Return the clients of a round, in order: of those that hold examples and are not excluded."""
-    present = [c for c, data in enumerate(federation.data.clients) if len(data) and c not in exclude]
-    if not present:
-        raise UnlearningError("training.nobody", "no client with examples is left", "Leave fewer clients out.")
-    wanted = federation.recipe.clients_per_round
-    if not 0 < wanted < len(present):
-        return tuple(present)
-    order = torch.randperm(len(present), generator=generator(f"round/{number}/participants"))
-    return tuple(sorted(present[int(i)] for i in order[:wanted]))
-
-
-def _batches(examples: int, recipe: TrainingRecipe, generator: torch.Generator) -> list[Tensor]:
-    """Return the indices of every step's batch: a new order each epoch, at most `local_steps` batches."""
-    orders = (torch.randperm(examples, generator=generator) for _ in range(recipe.local_epochs))
-    starts = range(0, examples, recipe.batch_size)
-    return [order[start : start + recipe.batch_size] for order in orders for start in starts][: recipe.local_steps]
+    """Return the clients of a round, in order: of those present, all or as many as the recipe draws."""
+    ordered, wanted = sorted(present), recipe.clients_per_round
+    if not 0 < wanted < len(ordered):
+        return tuple(ordered)
+    order = torch.randperm(len(ordered), generator=generator(f"round/{number}/participants"))
+    return tuple(sorted(ordered[int(i)] for i in order[:wanted]))
 
 
 def _weighted(tensors: list[Tensor], weights: tuple[float, ...]) -> Tensor:
