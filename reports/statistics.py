@@ -24,6 +24,7 @@ from reports.significance import (
 )
 
 __all__ = [
+    "Interval",
     "KolmogorovSmirnov",
     "Rate",
     "auc",

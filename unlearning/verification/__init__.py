@@ -1,0 +1,1 @@
+"""Did a model forget? Kernels that take scores, outputs or counts and return numbers with intervals."""
