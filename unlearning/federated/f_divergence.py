@@ -66,6 +66,9 @@ class Divergence(ABC):
         lp, lq = _log_softmax(teacher_logits, student_logits)
         slopes = self._slopes(lp, lq)
         gradient = slopes - lq.exp() * slopes.sum(-1, keepdim=True)
+        likeliest = lq.argmax(-1, keepdim=True)  # where q is near 1 its entry is lost to cancellation; they sum to 0
+        gradient = gradient.scatter(-1, likeliest, 0.0)
+        gradient = gradient.scatter(-1, likeliest, -gradient.sum(-1, keepdim=True))
         capped = self._terms(lp, lq).sum(-1, keepdim=True) >= self.cap
         return torch.where(capped, torch.zeros_like(gradient), gradient)
 
