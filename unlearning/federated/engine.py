@@ -49,11 +49,11 @@ class Sequential:
             )
             teacher = None if phase.teacher is None else one_of(phase.teacher, model)
             told: list[RoundRecord] = []
-            after = federated_round(
+            state = federated_round(
                 self._of(phase), state, _under(phase.prefix, generator),
                 recorder=told.append, local=replace(phase.local, teacher=teacher),
             )  # fmt: skip
-            states.append(after)
+            states.append(state)
             records.extend(told)
         velocities = [state.velocity for state in states if state.velocity is not None]
         tensors = stacked([state.parameters for state in states])
@@ -105,10 +105,12 @@ def _outcome(records: Sequence[RoundRecord], update_norms: Tensor, record: bool)
     if record:
         for client in clients:
             each = [dict(zip(one.participants, one.deltas, strict=True)) for one in records]
-            deltas[client] = stacked([
-                found.get(client) or {name: torch.zeros_like(tensor) for name, tensor in one.before.items()}
-                for found, one in zip(each, records, strict=True)
-            ])
+            deltas[client] = stacked(
+                [
+                    found.get(client) or {name: torch.zeros_like(tensor) for name, tensor in one.before.items()}
+                    for found, one in zip(each, records, strict=True)
+                ]
+            )
     return RoundOutcome(
         weights=weights,
         losses=_weighted([one.losses for one in records], records),

@@ -146,7 +146,9 @@ def logits_of(module: nn.Module, parameters: Tensors, x: Tensor) -> Tensor:
     module.load_state_dict(dict(parameters))
     module.eval()
     with torch.no_grad():
-        return torch.cat([module(x[start : start + FORWARD_BATCH]) for start in range(0, max(len(x), 1), FORWARD_BATCH)])
+        return torch.cat(
+            [module(x[start : start + FORWARD_BATCH]) for start in range(0, max(len(x), 1), FORWARD_BATCH)]
+        )
 
 
 def _teacher_logits(module: nn.Module, local: LocalSteps, data: ClientData) -> Tensor | None:

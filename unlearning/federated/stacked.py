@@ -159,9 +159,9 @@ def _weights(phase: Phase, number: int, generators: Sequence[Generators]) -> dic
     counts = {client: len(data) for client, data in holders.items()}
     totals = [sum(counts[client] for client in mine) for mine in drawn]
     return {
-        client: torch.tensor([
-            counts[client] / total if client in mine else 0.0 for mine, total in zip(drawn, totals, strict=True)
-        ]).double()
+        client: torch.tensor(
+            [counts[client] / total if client in mine else 0.0 for mine, total in zip(drawn, totals, strict=True)]
+        ).double()
         for client in holders
     }
 
@@ -213,7 +213,7 @@ def _locally(
         for name, gradient in gradients.items():
             if recipe.momentum:
                 momentum[name] = gradient + recipe.momentum * momentum[name] if name in momentum else gradient
-                gradient = momentum[name]  # noqa: PLW2901 - the step that is taken
+                gradient = momentum[name]
             tensors[name].sub_(gradient, alpha=recipe.learning_rate)
         losses += torch.where(going, loss, 0.0)
         capped += 0.0 if found.capped is None else (found.capped.sum(1) * going)
@@ -224,9 +224,9 @@ def _locally(
 
 def _logits(program: Program, stack: Stack, x: Tensor) -> Tensor:
     models = len(next(iter(stack.values())))
-    rows = [
-        program.logits(stack, piece.expand(models, *piece.shape)) for piece in torch.split(x, FORWARD_BATCH)
-    ] or [program.logits(stack, x.expand(models, *x.shape))]
+    rows = [program.logits(stack, piece.expand(models, *piece.shape)) for piece in torch.split(x, FORWARD_BATCH)] or [
+        program.logits(stack, x.expand(models, *x.shape))
+    ]
     return torch.cat(rows, dim=1)
 
 

@@ -133,4 +133,4 @@ class Vectorised:
         def forward(tensors: dict[str, Tensor], records: Tensor) -> Tensor:
             return cast(Tensor, functional_call(self.module, tensors, (records,)))
 
-        return cast(Tensor, vmap(forward)(dict(stack), x))
+        return vmap(forward)(dict(stack), x)
