@@ -174,7 +174,7 @@ def test_the_digits_carry_more_than_a_hundred_probes_and_examples_to_forget() ->
         assert len(plant("noisy", x, y, seed).data.clients[FORGET]) >= 100
 
 
-@pytest.mark.parametrize(("shape", "patch"), [((64,), 2), ((8, 8), 2), ((1, 28, 28), 3), ((3, 28, 28), 3)])
+@pytest.mark.parametrize(("shape", "patch"), [((64,), 2), ((8, 8), 2), ((1, 28, 28), 4), ((3, 28, 28), 4)])
 def test_the_trigger_is_a_square_in_one_corner_and_nothing_else(shape: tuple[int, ...], patch: int) -> None:
     x = np.random.default_rng(0).random((4, *shape)) / 2
     marked = stamped(x)
