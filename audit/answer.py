@@ -3,14 +3,16 @@
 The words never hold a record's content; they count.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from torch import nn
 
 from audit.arms import Played
 from audit.decision import LEAST_RECORDS, SIGNIFICANCE, Arms, Decision
+from audit.exhibits import arm_measurements, arms_plot, likeness_measurements, record_exhibits
 from audit.load import Excluded
+from audit.scene import Scene
 from reports.context import Context
 from reports.model import Basis, Finding, Measurement, Remedy, Severity, Status, System
 
@@ -30,6 +32,10 @@ class Wording:
     """Where from: "in single updates"."""
     least: int = LEAST_RECORDS
     """Records to plant for a pass."""
+    premise: str = PLANTED
+    """What is said first of the records."""
+    mends: Mapping[str, Remedy] = field(default_factory=dict)
+    """By reason of an inconclusive answer: what would decide it, where that is not what it is elsewhere."""
 
 
 def answer(
@@ -47,6 +53,7 @@ def answer(
     diagnosis: str = "",
     severity: Severity | None = None,
     doubt: str = "",
+    key: str = "",
 ) -> Finding:
     """Return the finding of a reconstruction check.
 
@@ -64,10 +71,12 @@ def answer(
         diagnosis: Why a control may have failed.
         severity: Of a failure, where the check knows better than the rule.
         doubt: Why the views cannot accuse the system, half a sentence, where they cannot.
+        key: Of the finding, where the check yields several.
     """
     return ctx.finding(
         decision.status,
         _summary(system, arms, decision, wording, diagnosis, doubt)[:300],
+        key=key,
         severity=(severity or decision.severity) if decision.status is Status.FAIL else None,
         strength=decision.strength,
         basis=Basis.MEASURED,
@@ -75,8 +84,74 @@ def answer(
         measurements=measurements,
         evidence=evidence,
         remedy=remedy if decision.status is Status.FAIL else _more_evidence(arms, decision, wording, doubt),
-        limitations=[PLANTED, *limitations, *_of_few_views(decision)],
+        limitations=[wording.premise, *limitations, *_of_few_views(decision)],
         reason=decision.reason,
+    )
+
+
+def answer_for_records(
+    ctx: Context,
+    system: System,
+    scene: Scene,
+    played: Played,
+    decision: Decision,
+    wording: Wording,
+    *,
+    method: str,
+    title: str,
+    remedy: Remedy,
+    limitations: Sequence[str],
+    measurements: Iterable[Measurement] = (),
+    detail: str = "",
+    diagnosis: str = "",
+    severity: Severity | None = None,
+    doubt: str = "",
+    key: str = "",
+    shown: bool = True,
+) -> Finding:
+    """Return the finding of a check that looks for records: `answer` with the figures and exhibits that all such share.
+
+    Args:
+        ctx: Of the check.
+        system: The system.
+        scene: Where the attack was played.
+        played: The arms.
+        decision: What they say.
+        wording: How the check speaks.
+        method: How records were looked for, for the headline.
+        title: Of plots.
+        remedy: Of a failure.
+        limitations: What the views rest on.
+        measurements: Further figures of the check.
+        detail: More for people than what was seen in the views and what each reading found.
+        diagnosis: Why a control may have failed.
+        severity: Of a failure, where the check knows better than the rule.
+        doubt: Why the views cannot accuse the system, half a sentence, where they cannot.
+        key: Of the finding, where the check yields several.
+        shown: Whether originals and reconstructions are kept as evidence.
+    """
+    return answer(
+        ctx,
+        system,
+        played,
+        decision,
+        wording,
+        measurements=[
+            *arm_measurements(played, decision, "identifiability", method),
+            *likeness_measurements(scene, played, decision),
+            *measurements,
+        ],
+        evidence=[
+            *arms_plot(ctx, played, decision, title, f"share of {wording.things} {wording.found}"),
+            *(record_exhibits(ctx, scene, played, title) if shown else ()),
+        ],
+        remedy=remedy,
+        limitations=limitations,
+        detail="\n".join([described(played), *([detail] if detail else [])]),
+        diagnosis=diagnosis,
+        severity=severity,
+        doubt=doubt,
+        key=key,
     )
 
 
@@ -174,6 +249,8 @@ def _more_evidence(arms: Arms, decision: Decision, wording: Wording, doubt: str)
     """Return what would turn an inconclusive answer into one that decides; None where nothing that is known would."""
     if decision.status is not Status.INCONCLUSIVE or arms.unanswered:
         return None
+    if decision.reason in wording.mends:
+        return wording.mends[decision.reason]
     if doubt:
         return Remedy(
             parameter="updates", direction="add", value="aggregate",

@@ -45,6 +45,8 @@ class Scene:
     """Public records of the same kind."""
     scale: Scale
     """Normalisation of a record."""
+    bystanders: Truth | None = None
+    """Further records in the views, which are not looked for: candidates, but never drawn in the null arm."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -53,8 +55,8 @@ class Scene:
 
     @cached_property
     def candidates(self) -> Array:
-        """Everybody it could be, in raw units, shape (N, d): the planted records first, then the public ones."""
-        parts = [self.planted.x] if self.reference is None else [self.planted.x, self.reference.x]
+        """Everybody it could be, in raw units, shape (N, d): the planted records first, then the others."""
+        parts = [part.x for part in (self.planted, self.reference, self.bystanders) if part is not None]
         return torch.cat(parts).flatten(1).double().numpy()
 
     @cached_property
@@ -131,12 +133,12 @@ def cast_of(truths: Sequence[Truth], reference: Truth | None, rng: np.random.Gen
 def null_records(scene: Scene, rng: np.random.Generator) -> list[Truth | None]:
     """Return, for each sighting, public records with the labels of its own; None where there are not enough.
 
-    A public record that equals a planted one is not drawn.
+    A public record that equals one in the views is not drawn.
     """
     if scene.reference is None:
         return [None] * len(scene.sightings)
-    planted = set(_rows(scene.planted))
-    other = np.array([row not in planted for row in _rows(scene.reference)], dtype=bool)
+    shown = {row for part in (scene.planted, scene.bystanders) if part is not None for row in _rows(part)}
+    other = np.array([row not in shown for row in _rows(scene.reference)], dtype=bool)
     labels = scene.reference.y.numpy()
     pools = {label: np.flatnonzero(other & (labels == label)) for label in np.unique(labels)}
     drawn: list[Truth | None] = []

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from audit.answer import Wording, answer, described, diagnose, left_out, skipped, without_records
+from audit.answer import Wording, answer_for_records, diagnose, left_out, skipped, without_records
 from audit.arms import Attack, Played, Reconstruction, run_arms
 from audit.attacks.delta_noise import noise_in
 from audit.attacks.fedavg_search import CLOSED_FORM, ONE_STEP, SIMULATED, Searched, Sorter, by_position, search
@@ -22,7 +22,6 @@ from audit.attacks.inversion import unheard
 from audit.attacks.matching import Budget
 from audit.decision import verdict
 from audit.defences import Defence, DefenceName
-from audit.exhibits import arm_measurements, arms_plot, likeness_measurements, record_exhibits
 from audit.load import PlantedUpdates, input_scale, planted_updates, reference_records
 from audit.scene import Scene, Sighting, public_twins, set_scene
 from audit.twin import Scale, clear_gradient, readable_layers, records_of
@@ -121,28 +120,22 @@ def _searched(system: System, ctx: Context, views: Sequence[View], planted: Plan
         f"share of planted records identified by {' + '.join(played.variants)}; {ITERATIONS[ctx.effort]} iterations, "
         f"{STARTS[ctx.effort]} starts; engine {', '.join(engines)}"
     )
-    title = "Records found behind deltas of several local steps"
-    return answer(
+    return answer_for_records(
         ctx,
         system,
+        scene,
         played,
         decision,
         Wording("planted records", "identified", "behind deltas of several local steps"),
-        measurements=[
-            *arm_measurements(played, decision, "identifiability", method),
-            *likeness_measurements(scene, played, decision),
-            *_of_one_step(played),
-        ],
-        evidence=[
-            *arms_plot(ctx, played, decision, title, "share of planted records identified"),
-            *record_exhibits(ctx, scene, played, title),
-        ],
+        method=method,
+        title="Records found behind deltas of several local steps",
         remedy=Remedy(
             parameter="federation.visibility", direction="set", value="aggregate",
             text="Let the server see sums alone (secure aggregation), or let each client clip and add noise.",
         ),
         limitations=[*_limits(views, recorded, scene), *left_out(planted.excluded, played.silent)],
-        detail=f"{described(played)}\n{_suffices(played)}",
+        measurements=_of_one_step(played),
+        detail=_suffices(played),
         diagnosis=why or _dead(scene, views[0], reads) or diagnose(played, views[0].base, public_twins(scene)),
     )  # fmt: skip
 

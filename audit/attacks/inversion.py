@@ -5,7 +5,7 @@ search: a server that inverts stale updates to bring them up to date holds such 
 are scored as the reconstructions that they are.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from audit.answer import Wording, answer, described, diagnose, left_out, skipped, without_records
+from audit.answer import Wording, answer_for_records, diagnose, left_out, skipped, without_records
 from audit.arms import Played, run_arms
 from audit.attacks.estimates import of_estimates
 from audit.attacks.fidelity import misfit
@@ -21,7 +21,6 @@ from audit.attacks.matching import SMALL_MODEL, Budget, Matched
 from audit.attacks.matching_attack import MatchingAttack, Trial, run_trial
 from audit.decision import Decision, verdict, without_accusation
 from audit.defences import Defence, DefenceName
-from audit.exhibits import arm_measurements, arms_plot, likeness_measurements, record_exhibits
 from audit.load import KINDS, Excluded, Truth, input_scale, planted_updates, reference_records
 from audit.scene import Scene, Sighting, public_twins, set_scene
 from audit.twin import Scale, readable_layers, records_of
@@ -121,12 +120,54 @@ def search(system: System, ctx: Context, views: Sequence[View], *, beside_linear
     """
     scale = Scale(*input_scale(system))
     base = views[0].base
-    layers = readable_layers(base, tuple(views[0].truth.x.shape[1:]), scale)
     whole = set_scene(views, reference_records(system, ctx.folder), scale, ctx.rng("candidates"))
-    size = sum(parameter.numel() for parameter in base.parameters())
-    most = MOST_RECORDS if size <= SMALL_MODEL else RECORDS[ctx.effort]
-    most = max(1, min(most * max(view.clients for view in views), MOST_BYTES // (ARMS_BYTES * size)))
+    most = max(1, min(most_records(base, ctx.effort) * max(view.clients for view in views), most_in_memory(base)))
     scene = _within_budget(whole, most, ctx.rng("records"))
+    bases = _bases(system, ctx)
+    played, method = play(system, ctx, scene, declared=_declared(system), bases=bases, beside_linear=beside_linear)
+    names = [name for name, _ in base.named_parameters() if name in views[0].tensors]
+    shown = [view for sighting in scene.sightings for view in sighting.views]
+    declared = [view for view in shown if view.label not in bases]
+    why = "" if _noise_is_hidden(system, played) else misfit(scene, declared, names, played.defences)
+    return Searched(scene, played, len(whole.planted) - len(scene.planted), why, method)
+
+
+def most_records(base: nn.Module, effort: Effort) -> int:
+    """Return how many planted records are searched in a model at an effort."""
+    return MOST_RECORDS if _size(base) <= SMALL_MODEL else RECORDS[effort]
+
+
+def most_in_memory(base: nn.Module) -> int:
+    """Return of how many planted records the memory holds the gradients of all arms; of at least one."""
+    return max(1, MOST_BYTES // (ARMS_BYTES * _size(base)))
+
+
+def play(
+    system: System,
+    ctx: Context,
+    scene: Scene,
+    *,
+    things: str = "planted records",
+    declared: Sequence[Defence] = (),
+    bases: Mapping[str, tuple[nn.Module, ...]] | None = None,
+    beside_linear: bool = False,
+    either_sign: bool = False,
+) -> tuple[Played, str]:
+    """Return what matching the gradients in the views of a scene comes to in three arms, and how it was done.
+
+    Args:
+        system: The system.
+        ctx: Of the check that asks; gives effort, engine, device and executor.
+        scene: The views, all of one shape of record, and whom it could be.
+        things: What is counted, for the method.
+        declared: What the views are known to have been put through.
+        bases: By a view's label: the models that it may have been computed at, where its own is not declared.
+        beside_linear: Whether a first linear layer is read beside the search, as variants of one verdict.
+        either_sign: Whether a view may be a step up the gradient as well as down.
+    """
+    view = scene.sightings[0].views[0]
+    base = view.base
+    layers = readable_layers(base, scene.shape, scene.scale)
     budget = replace(BUDGETS[ctx.effort], engine=ctx.options.engine, device=_device(ctx))
     trials = ctx if system.model is not None and system.model.layers is not None else replace(ctx, executor=Serial())
     engines: list[str] = []
@@ -136,24 +177,20 @@ def search(system: System, ctx: Context, views: Sequence[View], *, beside_linear
             engines.append(matched.engine)
             yield matched
 
-    names = [name for name, _ in base.named_parameters() if name in views[0].tensors]
+    names = [name for name, _ in base.named_parameters() if name in view.tensors]
     noisy = _linear_weights(base, names)
     attack = MatchingAttack(
-        scene, budget, run, layers.first, layers.last, _classes(base, scene), beside_linear, noisy,
-        _bases(system, ctx),
+        scene, budget, run, layers.first, layers.last, _classes(base, scene), beside_linear, noisy, bases or {},
+        either_sign,
     )  # fmt: skip
     played = run_arms(
-        attack, scene, names, ctx.rng("null"), declared=_declared(system), adapt=attack.adapt,
+        attack, scene, names, ctx.rng("null"), declared=declared, adapt=attack.adapt,
         play=lambda _, sightings, met: attack.read(sightings, met), low_rank=noisy,
     )  # fmt: skip
-    shown = [view for sighting in scene.sightings for view in sighting.views]
-    declared = [view for view in shown if view.label not in attack.bases]
-    why = "" if _noise_is_hidden(system, played) else misfit(scene, declared, names, played.defences)
     told = " and ".join(sorted(set(engines))) or "closed form"
     starts = f"{budget.restarts} x {budget.iterations} iterations"
-    method = f"share of planted records identified by {' + '.join(played.variants)}, {starts}, engine {told}"
-    method += "" if budget.device == "cpu" else f" on {budget.device}"
-    return Searched(scene, played, len(whole.planted) - len(scene.planted), why, method)
+    method = f"share of {things} identified by {' + '.join(played.variants)}, {starts}, engine {told}"
+    return played, method + ("" if budget.device == "cpu" else f" on {budget.device}")
 
 
 def unheard(decision: Decision, why: str) -> Decision:
@@ -197,25 +234,18 @@ def found_by_search(
     decision = unheard(verdict(played), found.misfit)
     if doubt:
         decision = without_accusation(decision)
-    title = f"Records found by gradient matching {where}"
-    return answer(
+    return answer_for_records(
         ctx,
         system,
+        scene,
         played,
         decision,
         Wording("planted records", "identified", where),
-        measurements=[
-            *arm_measurements(played, decision, "identifiability", found.method),
-            *likeness_measurements(scene, played, decision),
-            *measurements,
-        ],
-        evidence=[
-            *arms_plot(ctx, played, decision, title, "share of planted records identified"),
-            *record_exhibits(ctx, scene, played, title),
-        ],
+        method=found.method,
+        title=f"Records found by gradient matching {where}",
         remedy=remedy,
         limitations=[*limitations, *left_out(excluded, played.silent), *search_limits(found)],
-        detail=described(played),
+        measurements=measurements,
         diagnosis=found.misfit or _diagnosed(found, views),
         severity=severity,
         doubt=doubt,
@@ -296,6 +326,10 @@ def _classes(base: nn.Module, scene: Scene) -> int:
     """Return the number of outputs of the model."""
     with torch.no_grad():
         return int(base(scene.scale.normalised(scene.planted.x[:1])).shape[-1])
+
+
+def _size(base: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in base.parameters())
 
 
 def _device(ctx: Context) -> str:

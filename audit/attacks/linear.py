@@ -14,14 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from audit.answer import Wording, answer, described, diagnose, left_out, skipped, without_records
-from audit.arms import Reconstruction, run_arms
+from audit.answer import Wording, answer_for_records, diagnose, left_out, skipped, without_records
+from audit.arms import Played, Reconstruction, run_arms
 from audit.attacks.mixtures import AGREEMENT, by_promise, groups_of, shares_a_factor, squared_distances
 from audit.attacks.peeling import peeled
 from audit.attacks.sparse_factors import sparse_factors
 from audit.decision import verdict, without_accusation
 from audit.defences import Defence, DefenceName
-from audit.exhibits import arm_measurements, arms_plot, likeness_measurements, record_exhibits
 from audit.load import Excluded, input_scale, planted_updates, reference_records
 from audit.scene import Scene, Sighting, public_twins, set_scene
 from audit.twin import LayerNames, Scale, first_impulses, readable_layers
@@ -318,44 +317,61 @@ def read_off(
     if layer is None:
         return skipped(ctx, "The first layer has no weights to read: it is not linear.", "first-layer-not-linear")
     scene = set_scene(views, reference_records(system, ctx.folder), scale, ctx.rng("candidates"))
-    reads = [name for name in (layer.weight, layer.bias) if name]
-    declared = [] if layer.bias else [Defence(DefenceName.NO_BIAS, "the first layer has no bias")]
     noise = system.federation.differential_privacy if system.federation else None
+    declared = []
     if noise is not None and noise.clipping_norm:
         declared.append(Defence(DefenceName.CLIPPING, f"to a norm of {noise.clipping_norm:g}", declared=True))
-    seed = int(ctx.rng("sparse factors").integers(2**63)) if ctx.effort is Effort.FULL else None
-    attack = LinearAttack(scene, layer, seed)
-    played = run_arms(attack, scene, reads, ctx.rng("null"), declared=declared, has_bias=layer.bias is not None)
+    played = play(ctx, scene, layer, declared)
     decision = verdict(played)
     if doubt:
         decision = without_accusation(decision)
-    method = f"share of planted records identified by {' + '.join(played.variants) or 'no reading'}"
-    title = f"Records read off the first layer {where}"
-    return answer(
+    return answer_for_records(
         ctx,
         system,
+        scene,
         played,
         decision,
         Wording("planted records", "identified", where),
-        measurements=[
-            *arm_measurements(played, decision, "identifiability", method),
-            *likeness_measurements(scene, played, decision),
-            *measurements,
-        ],
-        evidence=[
-            *arms_plot(ctx, played, decision, title, "share of planted records identified"),
-            *record_exhibits(ctx, scene, played, title),
-        ],
+        method=method_of(played),
+        title=f"Records read off the first layer {where}",
         remedy=remedy,
-        limitations=[*limitations, *left_out(excluded, played.silent), *_limits(scene, ctx.effort)],
-        detail=described(played),
+        limitations=[*limitations, *left_out(excluded, played.silent), *limits(scene, ctx.effort)],
+        measurements=measurements,
         diagnosis=diagnose(played, views[0].base, public_twins(scene)),
         severity=severity,
         doubt=doubt,
     )
 
 
-def _limits(scene: Scene, effort: Effort) -> Iterator[str]:
+def play(ctx: Context, scene: Scene, layer: LayerNames, declared: Sequence[Defence] = ()) -> Played:
+    """Return what reading the first layer of the views of a scene comes to, in three arms.
+
+    Args:
+        ctx: Of the check that asks.
+        scene: The views, and whom it could be.
+        layer: Their first layer.
+        declared: What the views are known to have been put through.
+    """
+    reads = [name for name in (layer.weight, layer.bias) if name]
+    without = [] if layer.bias else [Defence(DefenceName.NO_BIAS, "the first layer has no bias")]
+    seed = int(ctx.rng("sparse factors").integers(2**63)) if ctx.effort is Effort.FULL else None
+    return run_arms(
+        LinearAttack(scene, layer, seed),
+        scene,
+        reads,
+        ctx.rng("null"),
+        declared=[*without, *declared],
+        has_bias=layer.bias is not None,
+    )
+
+
+def method_of(played: Played, things: str = "planted records") -> str:
+    """Return how records were read, for the headline."""
+    return f"share of {things} identified by {' + '.join(played.variants) or 'no reading'}"
+
+
+def limits(scene: Scene, effort: Effort) -> Iterator[str]:
+    """Yield what reading the first layer of the views of a scene does not show."""
     yield "Only readings in closed form were tried, no optimisation."
     sizes = [len(sighting.records) for sighting in scene.sightings]
     if max(sizes) > 1:

@@ -6,7 +6,7 @@ any more. All that the views have been put through is answered by one adaptive s
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -86,6 +86,8 @@ class MatchingAttack:
     """Weights of linear layers, in whose gradients noise shows beside their low rank."""
     bases: Mapping[str, tuple[nn.Module, ...]] = field(default_factory=dict)
     """By a view's label: the models that it may have been computed at, where its own is not declared."""
+    either_sign: bool = False
+    """Whether a view may be a step up the gradient as well as down."""
 
     def __call__(self, sighting: Sighting, defences: tuple[Defence, ...]) -> tuple[Reconstruction, ...]:
         """Return what the search finds in one sighting."""
@@ -143,10 +145,17 @@ class MatchingAttack:
         return None
 
     def _cases(self, position: int, sighting: Sighting, defences: tuple[Defence, ...]) -> Iterator["_Case"]:
-        """Yield a case for each base that a sighting may have been computed at; none where it is zero throughout."""
+        """Yield a case for each base and sign that a sighting may have; none where it is zero throughout."""
         views = [view for view in sighting.views if any(bool(t.any()) for t in view.tensors.values())]
         if not views:
             return
+        yield from self._cases_of(position, views, defences)
+        if self.either_sign:  # what goes up the gradient, taken for a gradient, goes down it, taken for a delta
+            turned = [replace(view, of="gradient" if view.of == "delta" else "delta") for view in views]
+            yield from self._cases_of(position, turned, defences)
+
+    def _cases_of(self, position: int, views: Sequence[View], defences: tuple[Defence, ...]) -> Iterator["_Case"]:
+        """Yield a case for each base that the views of a sighting may have been computed at."""
         ways = [[view.base for view in views]]
         if any(view.label in self.bases for view in views):
             others = self.bases[next(view.label for view in views if view.label in self.bases)]
