@@ -37,7 +37,7 @@ def numbered(examples: int, classes: int, seed: int = 0, shape: tuple[int, ...] 
 
 def numbers(data: ClientData, examples: int) -> Labels:
     """Which images these are, trigger or not."""
-    top = data.x.reshape(len(data), -1)[:, 0].double().numpy()
+    top = data.x.flatten(1)[:, 0].double().numpy()
     return np.rint(top * examples).astype(np.int64)
 
 
