@@ -65,7 +65,7 @@ class FFUM(Method):
     kick: Weight = 1e-3
     """Of undirected ascent: length of the random step off the teacher, over the weights' norm."""
     reset: Annotated[str, Field(pattern=r"^(none|init|rewind:[0-9]{1,6})$")] = "none"
-    """Where the student starts: at the teacher, at fresh weights (then only the min phase runs), at a recorded round."""
+    """Where the student starts: at the teacher, at fresh weights (only the min phase runs), at a recorded round."""
     rounds: AtLeastOne | None = None
     """Unlearning rounds; None for 3, or a quarter of the recipe's from fresh weights."""
     max_epochs: AtLeastOne = 2
