@@ -88,13 +88,11 @@ def _chained(lines: Sequence[ReadLine]) -> Iterator[TranscriptFault]:
 
 def _rounds(lines: Sequence[ReadLine]) -> Iterator[TranscriptFault]:
     """Indices, phases and weights."""
-    kept = next((one.line.kept for one in lines if isinstance(one.line, Close)), None)
     for earlier, later in pairwise(lines):
         one, other = earlier.line, later.line
         if not isinstance(one, Round) or not isinstance(other, Round):
             continue
-        back = one.phase != other.phase == "post" and kept is not None and other.index == kept + 1
-        if other.index != one.index + 1 and not back:
+        if other.index != one.index + 1:
             yield _fault(later.number, "index", f"round {other.index} follows round {one.index}")
         if one.phase == "post" != other.phase:
             yield _fault(later.number, "phase", f"a {other.phase} round follows a post round")
@@ -148,13 +146,13 @@ def _closed(lines: Sequence[ReadLine]) -> Iterator[TranscriptFault]:
 
 
 def _delivered(header: Header, rounds: Sequence[Round], close: Close, number: int) -> Iterator[TranscriptFault]:
-    """The kept round, and the model that was delivered: that of the last post round, or else of the kept one."""
-    kept = next((one for one in rounds if one.index == close.kept), None)
-    if (kept is None) != (not rounds) or (close.kept is not None and kept is None):
-        yield _fault(number, "kept", f"there is no round {close.kept}; there are {len(rounds)}")
-    source = rounds[-1] if rounds and rounds[-1].phase == "post" else kept
-    if source is not None and source.model != close.after:
-        yield _fault(number, "after", f"the delivered model is not that of round {source.index}")
+    """The model that was delivered: that of the last post round, or else of the kept one."""
+    kept = next((one for one in rounds if close.kept in (None, one.index)), None)
+    if close.kept is not None and kept is None:
+        yield _fault(number, "kept", f"there is no round {close.kept}")
+    last = rounds[-1] if rounds and (close.kept is None or rounds[-1].phase == "post") else kept
+    if last is not None and close.after not in (last.model, header.before):
+        yield _fault(number, "after", f"the delivered model is not that of round {last.index}")
     if close.after == header.before:
         yield _fault(number, "unchanged", "the delivered model is the one before: nothing was unlearned")
     elif not rounds:

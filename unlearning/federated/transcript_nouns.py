@@ -22,6 +22,11 @@ def _finite_or_absent(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def _at_most_one(value: object) -> object:
+    """Return a share that rounding has lifted above 1 as 1."""
+    return 1.0 if isinstance(value, float) and 1 < value < 1 + 1e-9 else value
+
+
 def _without_none(value: object) -> object:
     return {key: one for key, one in value.items() if one is not None} if isinstance(value, Mapping) else value
 
@@ -152,7 +157,7 @@ class Round(Noun):
     """Cross-entropy on the forget set after it, in nats."""
     loss_twin: Amount = None
     """Cross-entropy on the twin set after it, in nats."""
-    capped: Annotated[Share | None, BeforeValidator(_finite_or_absent)] = None
+    capped: Annotated[Share | None, BeforeValidator(_at_most_one), BeforeValidator(_finite_or_absent)] = None
     """Share of the forget examples that had reached the cap."""
     divergence: Amount = None
     """From the frozen teacher on the forget set, where the method has one."""
@@ -204,7 +209,7 @@ class Close(Noun):
     after: Sha256
     """Digest of the delivered model's file."""
     kept: AtLeastOne | None = None
-    """Index of the round whose model was kept; None where no round was run."""
+    """Index of the round whose model was kept; None for the last one."""
     rounds: RoundCounts
     """All that stand in the lines above."""
     work: TotalWork

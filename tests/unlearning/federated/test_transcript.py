@@ -129,6 +129,7 @@ def test_a_number_that_is_not_finite_is_left_out() -> None:
         index=1, phase="train", participants=(0,), model=digest("a"), work=1, loss=math.nan, loss_twin=math.inf
     )
     assert (line.loss, line.loss_twin) == (None, None)
+    assert Round(index=1, phase="max", participants=(0,), model=digest("a"), work=1, capped=1 + 1e-15).capped == 1
     with pytest.raises(ValidationError, match="greater than or equal to 0"):
         Round(index=1, phase="train", participants=(0,), model=digest("a"), work=1, loss_forget=-1.0)
 
@@ -303,14 +304,6 @@ def test_the_forget_client_may_train_where_only_some_of_its_examples_go(path: Pa
     assert codes(chained_anew(path, edit)) == []
 
 
-def test_rounds_after_a_rewind_may_count_on_from_the_kept_one(path: Path) -> None:
-    def edit(lines: list[Fields]) -> None:
-        lines[5]["index"] = 33
-        lines[6]["kept"] = 32
-
-    assert codes(chained_anew(path, edit)) == []
-
-
 def test_without_post_rounds_the_kept_model_is_the_delivered_one(path: Path) -> None:
     def edit(lines: list[Fields]) -> None:
         gone = lines.pop(5)
@@ -320,6 +313,8 @@ def test_without_post_rounds_the_kept_model_is_the_delivered_one(path: Path) -> 
 
     assert codes(chained_anew(path, edit)) == []
     assert codes(chained_anew(path, put(5, "kept", 34))) == [(6, "after")]
+    assert codes(chained_anew(path, lambda lines: lines[5].pop("kept"))) == [(6, "after")]
+    assert codes(chained_anew(path, put(5, "after", digest("34")))) == []
 
 
 def test_a_model_that_no_round_made_is_noticed(path: Path) -> None:
