@@ -213,6 +213,7 @@ def _findings(
     options = replace(request.options, expected_digests=loaded.expected_digests, policy_sha256=request.policy_sha256)
     measured: list[Finding] = []  # what checks that need `findings` may read: not one another's
     last: list[Finding] = []
+    shared: dict[str, object] = {}
     for one in planned:
         context = Context(
             check=one.check,
@@ -226,6 +227,7 @@ def _findings(
             executor=executor,
             findings=tuple(measured) if one.check.reads_findings else (),
             report_progress=progress.trials,
+            shared=shared,
         )
         progress.asking(one.check)
         found = ask(one, context, files_must_fit=request.files_must_fit)

@@ -5,11 +5,11 @@ How a check is declared and found stands in `reports.check`, from which everybod
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 from reports.canonical import canonical
 from reports.executor import Executor, Serial
@@ -61,6 +61,10 @@ class Options:
     """Which engine matches gradients: "auto" (each attack chooses), "factored", "vmap" or "sequential"."""
     device: str = "auto"
     """Where attacks compute: "cpu", "cuda", or "auto" for a GPU where there is one."""
+    oracles: int | None = None
+    """How many models a verification of unlearning trains; None for what the effort says."""
+    cache: Path | None = None
+    """A folder of the auditor's where trained oracles are kept between runs; None to keep none."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,8 @@ class Context:
     """What the others found; empty, save for a check that needs `findings`."""
     report_progress: Callable[[int, int], None] = _silent
     """Told (done, total) by `progress`."""
+    shared: MutableMapping[str, object] = field(default_factory=dict)
+    """What `once` keeps, the same for all checks of a run."""
 
     def rng(self, purpose: str) -> "numpy.random.Generator":
         """Return NumPy's generator for one purpose, derived from root seed, check and purpose."""
@@ -175,6 +181,15 @@ class Context:
             while due in early:
                 yield early.pop(due)
                 due += 1
+
+    def once(self, key: str, make: Callable[[], Result]) -> Result:
+        """Return what `make` gives, made once in a run for all checks that name the same `key`.
+
+        What is made must not depend on the check: its randomness comes from `seed` and `key`, not from `rng`.
+        """
+        if key not in self.shared:
+            self.shared[key] = make()
+        return cast("Result", self.shared[key])
 
     def progress(self, done: int, total: int) -> None:
         """Report how far the check has come."""

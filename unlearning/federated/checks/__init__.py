@@ -1,0 +1,1 @@
+"""The checks of federated unlearning, one question a file; only here findings are made."""
