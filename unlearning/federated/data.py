@@ -17,6 +17,7 @@ from unlearning.errors import FederationFileError
 from unlearning.federated.federation_file import FederationFile, ModelChoice, read_federation_file
 from unlearning.federated.partition import dirichlet_partition, equal_shards
 from unlearning.federated.recipe import TrainingRecipe
+from unlearning.federated.twins import label_distance, label_matched, near_duplicates, twin_set
 from unlearning.models import build, build_layers, drawing_from, layer_list
 
 __all__ = [
@@ -25,7 +26,11 @@ __all__ = [
     "SimulatedFederation",
     "dirichlet_partition",
     "equal_shards",
+    "label_distance",
+    "label_matched",
     "load_federation",
+    "near_duplicates",
+    "twin_set",
 ]
 
 
