@@ -34,8 +34,6 @@ __all__ = [
     "divergence",
 ]
 
-LN2 = math.log(2.0)
-
 
 @dataclass(frozen=True)
 class KullbackLeibler(Divergence):
@@ -95,7 +93,7 @@ class JensenShannon(Divergence):
 
     name: str = "js"
     cap: float = 0.65
-    upper_bound: float = LN2
+    upper_bound: float = math.log(2.0)
 
     def f(self, u: Tensor) -> Tensor:
         """Return (u ln u - (1 + u) ln((1 + u)/2)) / 2."""
@@ -110,11 +108,11 @@ class JensenShannon(Divergence):
         return -(2.0 - (2.0 * t).exp()).clamp(min=0.0).log() / 2.0
 
     def _terms(self, lp: Tensor, lq: Tensor) -> Tensor:
-        middle = torch.logaddexp(lp, lq) - LN2
+        middle = _middle(lp, lq)
         return (_relative_entropy(lp, middle) + _relative_entropy(lq, middle)) / 2.0
 
     def _slopes(self, lp: Tensor, lq: Tensor) -> Tensor:
-        return lq.exp() * (lq - torch.logaddexp(lp, lq) + LN2) / 2.0
+        return lq.exp() * (lq - _middle(lp, lq)) / 2.0
 
 
 @dataclass(frozen=True)
@@ -245,6 +243,11 @@ def _relative_entropy(lp: Tensor, lq: Tensor) -> Tensor:
     """Return p log(p/q) - p + q from logarithms: never negative, and exact near p = q, where it is p d^2 / 2."""
     d = lq - lp
     return torch.where(d.abs() < 1.0, lp.exp() * (torch.expm1(d) - d), lq.exp() - lp.exp() * (1.0 + d))
+
+
+def _middle(lp: Tensor, lq: Tensor) -> Tensor:
+    """Return log((p + q) / 2) from logarithms, and just log p where q is p."""
+    return torch.maximum(lp, lq) + torch.log1p(torch.expm1(-(lp - lq).abs()) / 2.0)
 
 
 def _difference(lp: Tensor, lq: Tensor) -> Tensor:

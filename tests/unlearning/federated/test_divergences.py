@@ -103,6 +103,7 @@ def test_a_divergence_is_positive_bounded_and_zero_only_for_equals(
     value = d.value(teacher, student).item()
     assert 0 <= value <= d.upper_bound * (1 + 1e-12)
     assert d.value(teacher, teacher).item() == 0
+    assert d.logit_gradient(teacher, teacher).abs().max() < 1e-14  # the stationary point that f-FUM starts from
     apart = (teacher.softmax(-1) - student.softmax(-1)).abs().max().item()
     assert value > 0 or apart < 1e-12
 
