@@ -7,6 +7,7 @@ arXiv:2302.09880); the loop in detail, the direction guard and the reset are our
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
@@ -15,6 +16,8 @@ from pydantic import Field
 
 from reports.nouns import Count, FiniteNumber
 from unlearning.errors import TrainingDiverged, UnlearningError
+from unlearning.federated.contributions import Generators
+from unlearning.federated.data import ClientData
 from unlearning.federated.divergences import Divergence, divergence
 from unlearning.federated.local import LocalSteps
 from unlearning.federated.methods.base import (
@@ -30,8 +33,8 @@ from unlearning.federated.methods.base import (
 )
 from unlearning.federated.needs import Needs
 from unlearning.federated.objectives import Distillation, GuardedDivergence
-from unlearning.federated.recipe import AtLeastOne, Momentum, Positive
-from unlearning.federated.rounds import Models, Phase, floating, norms, spread
+from unlearning.federated.recipe import AtLeastOne, Momentum, Positive, TrainingRecipe
+from unlearning.federated.rounds import Models, Phase, Stack, floating, norms, spread
 
 Name = Literal["kl", "reverse-kl", "js", "chi2", "hellinger", "tv", "alpha"]
 Weight = Annotated[FiniteNumber, Field(ge=0)]
@@ -100,11 +103,11 @@ class FFUM(Method):
         capped = 0.0
         for number in range(1, rounds + 1):
             if setting.forgetting and not fresh:
-                capped = self._max_phase(setting, walk, first=number == 1)
-                if number == 1 and setting.kept is None and _still(setting.before, walk.models):
+                capped = self._go_away(setting, walk, first=number == 1)
+                if number == 1 and setting.kept is None and still(setting.before, walk.models):
                     told = "the first max phase did not move the model: the method did not act"
                     return UnlearningResult(continued(setting.before), "none", 0, (told,))
-            walk.go(self._min_phase(setting))
+            walk.go(self.min_phase(setting.retained, setting.recipe, setting.before.tensors))
             if chosen is not None and chosen.done(number, walk.models):
                 break
         kept, warnings = rounds, _NO_WARNINGS
@@ -143,52 +146,64 @@ class FFUM(Method):
             raise UnlearningError("unlearning.recording", told, "Record global_models = 'all', or take another round.")
         return Models(setting.history.globals[wanted], setting.before.rounds)
 
-    def _max_phase(self, setting: Setting, walk: Walk, *, first: bool) -> float:
+    def max_phase(
+        self, shares: Mapping[int, ClientData], recipe: TrainingRecipe, teacher: Stack, *, slower: float = 1.0
+    ) -> Phase:
+        """Return the round in which clients go away from the teacher on what they are to forget.
+
+        Args:
+            shares: By client: what it forgets.
+            recipe: Of the federation.
+            teacher: The frozen models before.
+            slower: What the learning rate is divided by.
+        """
+        measure = divergence(self.divergence, order=self.order)
+        objective = GuardedDivergence(measure, self.cap or measure.cap, self.margin, self.direction == "label")
+        rate = self.lr_max or (CONVOLUTIONAL if _convolutional(teacher) else DENSE)
+        away = recipe.model_copy(update={
+            "local_epochs": self.max_epochs, "local_steps": None, "learning_rate": rate / slower, "momentum": 0.0,
+            "server_momentum": 0.0, "clients_per_round": 0,
+        })  # fmt: skip
+        local = LocalSteps(objective, gradient_clip=self.clip_max, frozen_statistics=True)
+        return Phase("max", shares, away, local, teacher, prefix=PREFIX)
+
+    def min_phase(self, shares: Mapping[int, ClientData], recipe: TrainingRecipe, teacher: Stack) -> Phase:
+        """Return a retained round that stays near the teacher; arguments as in `max_phase`."""
+        fresh = self.reset == "init"
+        alpha = self.alpha if self.alpha is not None else (0.25 if fresh else 0.5)
+        momentum = self.momentum if self.momentum is not None else (0.9 if fresh else recipe.momentum)
+        measure: Divergence = divergence(self.retain_divergence, order=self.order)
+        back = recipe.model_copy(update={
+            "local_epochs": recipe.local_epochs if fresh else 1,
+            "learning_rate": self.lr_min or recipe.learning_rate,
+            "momentum": momentum,
+        })  # fmt: skip
+        local = LocalSteps(Distillation(measure, alpha, self.gamma), gradient_clip=self.clip_min)
+        return Phase("min", shares, back, local, teacher, prefix=PREFIX)
+
+    def _go_away(self, setting: Setting, walk: Walk, *, first: bool) -> float:
         """Let the forget clients go away from the teacher; return the share of examples that are capped.
 
         Raises:
             TrainingDiverged: It diverged at half the learning rate too.
         """
-        directed = self.direction == "label"
-        if first and not directed:
-            walk.models = self._kicked(setting, walk.models)
-        measure = divergence(self.divergence, order=self.order)
-        objective = GuardedDivergence(measure, self.cap or measure.cap, self.margin, directed)
-        rate = self.lr_max or (CONVOLUTIONAL if _convolutional(walk.models) else DENSE)
-        local = LocalSteps(objective, gradient_clip=self.clip_max, frozen_statistics=True)
+        if first and self.direction == "none":
+            walk.models = self.kicked(walk.models, setting.engine.generators())
         number = walk.models.rounds + 1
-        for learning_rate in (rate, rate / 2):
-            recipe = setting.recipe.model_copy(update={
-                "local_epochs": self.max_epochs, "local_steps": None, "learning_rate": learning_rate, "momentum": 0.0,
-                "server_momentum": 0.0, "clients_per_round": 0,
-            })  # fmt: skip
-            phase = Phase("max", setting.forgetting, recipe, local, setting.before.tensors, PREFIX)
+        for slower in (1.0, 2.0):
+            phase = self.max_phase(setting.forgetting, setting.recipe, setting.before.tensors, slower=slower)
             try:
                 return float(walk.go(phase).capped.mean())
             except TrainingDiverged as error:
-                diverged = error
-        mend = f"Lower lr_max (it is {rate:g}; {rate / 2:g} diverged too)."
+                diverged, rate = error, phase.recipe.learning_rate
+        mend = f"Lower lr_max (it is {2 * rate:g}; {rate:g} diverged too)."
         raise TrainingDiverged("unlearning.diverged", f"round {number}, max phase: {diverged.message}", mend)
 
-    def _min_phase(self, setting: Setting) -> Phase:
-        """Return a retained round that stays near the teacher."""
-        fresh = self.reset == "init"
-        alpha = self.alpha if self.alpha is not None else (0.25 if fresh else 0.5)
-        momentum = self.momentum if self.momentum is not None else (0.9 if fresh else setting.recipe.momentum)
-        measure: Divergence = divergence(self.retain_divergence, order=self.order)
-        recipe = setting.recipe.model_copy(update={
-            "local_epochs": setting.recipe.local_epochs if fresh else 1,
-            "learning_rate": self.lr_min or setting.recipe.learning_rate,
-            "momentum": momentum,
-        })  # fmt: skip
-        local = LocalSteps(Distillation(measure, alpha, self.gamma), gradient_clip=self.clip_min)
-        return Phase("min", setting.retained, recipe, local, setting.before.tensors, PREFIX)
-
-    def _kicked(self, setting: Setting, models: Models) -> Models:
+    def kicked(self, models: Models, generators: Sequence[Generators]) -> Models:
         """Return the models a short random step away: the teacher itself is a stationary point."""
         lengths = norms(models.tensors)
         steps = {name: torch.empty_like(models.tensors[name]) for name in floating(models.tensors)}
-        for model, generator in enumerate(setting.engine.generators()):
+        for model, generator in enumerate(generators):
             source = generator(f"{PREFIX}kick")
             for step in steps.values():
                 step[model] = torch.randn(step[model].shape, generator=source, dtype=step.dtype)
@@ -234,11 +249,11 @@ class _Best:
         return float(mean_loss(setting.engine, models.tensors, data).mean())
 
 
-def _still(before: Models, after: Models) -> bool:
+def still(before: Models, after: Models) -> bool:
     """Tell whether the weights of every model stood still."""
     moved = norms({name: after.tensors[name] - before.tensors[name] for name in floating(before.tensors)})
     return bool((moved < STILL * norms(before.tensors)).all())
 
 
-def _convolutional(models: Models) -> bool:
-    return any(tensor.dim() > 3 for tensor in models.tensors.values())
+def _convolutional(stack: Stack) -> bool:
+    return any(tensor.dim() > 3 for tensor in stack.values())
