@@ -221,7 +221,8 @@ def _summary(system: System, arms: Arms, decision: Decision, wording: Wording, d
             return f"{counted}{exact}; by luck {decision.null_hits}, unprotected {decision.control_hits}."
         case Status.PASS, _:
             return (
-                f"Not found by these attacks at this budget: {counted} ({decision.views} views), "
+                f"Not found by these attacks at this budget: {counted} "
+                f"({decision.views} view{'' if decision.views == 1 else 's'}), "
                 f"at most {decision.high:.1%} with 95 % confidence; {declared_epsilon(system)}."
             )
         case _, "no-usable-record":
@@ -278,10 +279,8 @@ def _more_evidence(arms: Arms, decision: Decision, wording: Wording, doubt: str)
 
 def _of_few_views(decision: Decision) -> Iterable[str]:
     if decision.status is Status.PASS and decision.views < LEAST_RECORDS:
-        yield (
-            f"Records of one view stand or fall together; there were {decision.views} independent views, fewer than "
-            f"{LEAST_RECORDS}, so this is a screening."
-        )
+        told = "was 1 independent view" if decision.views == 1 else f"were {decision.views} independent views"
+        yield f"Records of one view stand or fall together; there {told}, fewer than {LEAST_RECORDS}: a screening."
 
 
 def declared_epsilon(system: System) -> str:

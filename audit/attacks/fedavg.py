@@ -208,4 +208,4 @@ def _limits(views: Sequence[View], recorded: int, scene: Scene) -> Iterator[str]
     if any(view.learning_rate is None for view in views):
         yield "No learning rate is declared for some of them; 0.01 was assumed, and no pass rests on that."
     if scene.reference is None:
-        yield "No public records are declared; the candidates are the planted records alone."
+        yield "No public records are declared; the candidates are the records sought alone."

@@ -206,7 +206,7 @@ def search_limits(found: Searched) -> Iterator[str]:
     if found.unsearched:
         yield f"{found.unsearched} planted records were not searched at this effort."
     if found.scene.reference is None:
-        yield "No public records are declared; the candidates are the planted records alone."
+        yield "No public records are declared; the candidates are the records sought alone."
     if any(defence.name is DefenceName.LOCAL_STEPS for defence in found.played.defences):
         yield "Local steps are simulated as plain gradient descent on the records in order."
 

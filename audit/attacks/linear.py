@@ -380,4 +380,4 @@ def limits(scene: Scene, effort: Effort) -> Iterator[str]:
         yield f"Views of 2 to {MOST_SEARCHED} records were searched for sparse factors too, {DRAWS} draws each."
         yield "The control has one record in each twin, so that it does not show the search for sparse factors at work."
     if scene.reference is None:
-        yield "No public records are declared; the candidates are the planted records alone."
+        yield "No public records are declared; the candidates are the records sought alone."

@@ -1,5 +1,7 @@
 """The stage: duplicates, sightings of one record, and whom the null arm takes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -66,6 +68,16 @@ def test_only_a_huge_reference_is_sampled(monkeypatch: pytest.MonkeyPatch) -> No
     sampled = set_scene([view(A)], reference, PLAIN, rng()).candidates
     assert len(sampled) == 11
     np.testing.assert_array_equal(sampled[0], A[:2])
+
+
+def test_bystanders_are_candidates_and_never_in_the_null_arm() -> None:
+    reference = public((5.0, 5.0, 0), (9.0, 9.0, 0))
+    scene = replace(set_scene([view(A)], reference, PLAIN, rng()), bystanders=public((9.0, 9.0, 0), (8.0, 8.0, 0)))
+    assert scene.candidates.tolist() == [[0.0, 1.0], [5.0, 5.0], [9.0, 9.0], [9.0, 9.0], [8.0, 8.0]]
+    for seed in range(10):
+        (drawn,) = null_records(scene, rng(seed))
+        assert drawn is not None
+        assert drawn.x.tolist() == [[5.0, 5.0]]
 
 
 def test_the_null_takes_public_records_with_the_same_labels() -> None:
