@@ -52,7 +52,7 @@ class ModelChoice(Noun):
 class Recording(Noun):
     """`[recording]`: what is kept of a training."""
 
-    global_models: Literal["last", "interval", "all"] = "all"
+    global_models: Literal["none", "last", "interval", "all"] = "all"
     """Which rounds' global models."""
     client_updates: Literal["none", "last", "interval", "all"] = "none"
     """Which rounds' client updates."""
