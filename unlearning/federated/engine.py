@@ -47,11 +47,15 @@ class Sequential:
                 models.rounds,
                 None if models.velocity is None else one_of(models.velocity, model),
             )
-            teacher = None if phase.teacher is None else one_of(phase.teacher, model)
+            local = replace(
+                phase.local,
+                teacher=None if phase.teacher is None else one_of(phase.teacher, model),
+                radius=None if phase.radius is None else float(phase.radius[model]),
+            )
             told: list[RoundRecord] = []
             state = federated_round(
                 self._of(phase), state, _under(phase.prefix, generator),
-                recorder=told.append, local=replace(phase.local, teacher=teacher),
+                recorder=told.append, local=local,
             )  # fmt: skip
             states.append(state)
             records.extend(told)
@@ -97,8 +101,9 @@ def _outcome(records: Sequence[RoundRecord], update_norms: Tensor, record: bool)
     clients = sorted({client for one in records for client in one.participants})
     weights = {
         client: torch.tensor(
-            [dict(zip(one.participants, one.weights, strict=True)).get(client, 0.0) for one in records]
-        ).double()
+            [dict(zip(one.participants, one.weights, strict=True)).get(client, 0.0) for one in records],
+            dtype=torch.float64,
+        )
         for client in clients
     }
     deltas = {}

@@ -14,7 +14,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from unlearning.errors import TrainingDiverged
 from unlearning.federated.data import ClientData
 from unlearning.federated.objectives import CrossEntropy, Objective
-from unlearning.federated.privacy import Tensors
+from unlearning.federated.privacy import Tensors, norm
 from unlearning.federated.recipe import TrainingRecipe
 from unlearning.models import drawing_from
 
@@ -54,6 +54,8 @@ class LocalSteps:
     """Whether BatchNorm uses its running statistics and leaves them alone, as forgetting must."""
     stop_at: float | None = None
     """Mean loss of a batch, by absolute value, from which a client stops; None for all its steps."""
+    radius: float | None = None
+    """L2 distance from where it starts that no step of a client leads beyond; None where there is none."""
 
 
 PLAIN = LocalSteps()
@@ -121,6 +123,8 @@ def local_update(
             if local.gradient_clip is not None:
                 nn.utils.clip_grad_norm_(module.parameters(), local.gradient_clip)
             optimiser.step()
+            if local.radius is not None:
+                _project(module, parameters, local.radius)
             losses.append(loss.item())
             examples += len(batch)
             capped += 0 if found.capped is None else int(found.capped.sum())
@@ -158,6 +162,16 @@ def _teacher_logits(module: nn.Module, local: LocalSteps, data: ClientData) -> T
     if local.teacher is None:
         raise ValueError("this objective compares with a teacher, and none is given")
     return logits_of(copy.deepcopy(module), local.teacher, data.x)
+
+
+def _project(module: nn.Module, centre: Tensors, radius: float) -> None:
+    """Move the parameters of `module` to the nearest point of the ball round `centre`."""
+    with torch.no_grad():
+        moved = {name: parameter - centre[name] for name, parameter in module.named_parameters()}
+        distance = norm(moved)
+        if distance > radius:
+            for name, parameter in module.named_parameters():
+                parameter.copy_(centre[name] + moved[name] * (radius / distance))
 
 
 def _own_stream(module: nn.Module, generator: torch.Generator) -> nullcontext[None]:

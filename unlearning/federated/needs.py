@@ -19,3 +19,5 @@ class Needs:
     """The forget client itself, once more."""
     unlabelled_data: bool = False
     """Public data, without labels."""
+    whole_clients: bool = False
+    """A request of whole clients: what it takes back is all that a client has ever sent."""

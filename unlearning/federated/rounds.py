@@ -49,11 +49,13 @@ class Phase:
     recipe: TrainingRecipe
     """How: epochs, batch size, learning rate and the momenta of this round."""
     local: LocalSteps = PLAIN
-    """What a client's steps go down; its teacher is `teacher`, model by model."""
+    """What a client's steps go down; its teacher is `teacher`, and its radius `radius`, model by model."""
     teacher: Stack | None = None
     """The frozen models that the objective compares with, of as many as are trained."""
     prefix: str = ""
     """Put before the purposes of the generators, so that unlearning repeats no draw of the training."""
+    radius: Tensor | None = None
+    """How far from where it starts a client may go with each model, L2, shape (M,); None for any distance."""
 
     def holders(self) -> dict[int, ClientData]:
         """Return the clients that have something to train on, in order."""

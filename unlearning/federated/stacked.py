@@ -4,13 +4,13 @@ Every model keeps its own initial weights, its own draw of participants and its 
 size, executor and engine change nothing but the order in which float32 sums are taken.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from unlearning.errors import TrainingDiverged
+from unlearning.errors import TrainingDiverged, UnlearningError
 from unlearning.federated.contributions import Generators
 from unlearning.federated.data import ClientData, SimulatedFederation
 from unlearning.federated.local import Work, batches
@@ -93,9 +93,11 @@ class StackedFederation:
         for start in range(0, len(models), self.chunk):
             some = slice(start, start + self.chunk)
             teacher = None if phase.teacher is None else some_of(phase.teacher, some)
+            radius = None if phase.radius is None else phase.radius[some]
             velocity = None if models.velocity is None else some_of(models.velocity, some)
             part = replace(models, tensors=some_of(models.tensors, some), velocity=velocity)
-            pieces.append(_round(program, part, replace(phase, teacher=teacher), self.generators()[some], record))
+            asked = replace(phase, teacher=teacher, radius=radius)
+            pieces.append(_round(program, part, asked, self.generators()[some], record))
         return _joined(models, [after for after, _ in pieces], [outcome for _, outcome in pieces])
 
     def logits(self, stack: Stack, x: Tensor) -> Tensor:
@@ -112,21 +114,27 @@ class StackedFederation:
 def _round(
     program: Program, models: Models, phase: Phase, generators: Sequence[Generators], record: bool
 ) -> tuple[Models, RoundOutcome]:
-    """Return one chunk's models after a round."""
+    """Return one chunk's models after a round; their work is what all of them together did in it."""
     number, recipe = models.rounds + 1, phase.recipe
+    if not phase.holders():
+        raise UnlearningError("training.nobody", "no client with examples is left", "Leave fewer clients out.")
     weights = _weights(phase, number, generators)
     total: dict[str, Tensor] = {name: torch.zeros_like(tensor) for name, tensor in models.tensors.items()}
-    losses, capped, examples, asked = torch.zeros(len(models)), torch.zeros(len(models)), 0.0, 0.0
+    losses, capped = torch.zeros(2, len(models), dtype=torch.float64)
+    work = Work()
     deltas: dict[int, Stack] = {}
     for client, data in phase.holders().items():
         who = weights[client].nonzero().flatten()
+        if record:
+            deltas[client] = {name: torch.zeros_like(tensor) for name, tensor in models.tensors.items()}
         if not len(who):
             continue
         own = [generators[int(m)](f"{phase.prefix}round/{number}/client/{client}/batches") for m in who]
         everybody = len(who) == len(models)
         start = models.tensors if everybody else some_of(models.tensors, who)
-        teacher = None if phase.teacher is None or everybody else some_of(phase.teacher, who)
-        moved = _locally(program, start, data, recipe, replace(phase, teacher=teacher or phase.teacher), own)
+        teacher = phase.teacher if phase.teacher is None or everybody else some_of(phase.teacher, who)
+        radius = None if phase.radius is None else phase.radius[who]
+        moved = _locally(program, start, data, recipe, replace(phase, teacher=teacher, radius=radius), own)
         if not bool(torch.isfinite(moved.losses).all()):
             told = f"round {number}, client {client}: the loss is no longer finite"
             raise TrainingDiverged("training.diverged", told, f"Lower learning_rate (it is {recipe.learning_rate:g}).")
@@ -134,21 +142,16 @@ def _round(
         share = weights[client][who]
         for name, tensor in delta.items():
             total[name].index_add_(0, who, tensor * spread(share, tensor))
-        losses.index_add_(0, who, moved.losses.float() * share.float())
-        capped.index_add_(0, who, moved.capped.float() * share.float())
-        examples += moved.steps_examples * len(who) / len(models)
-        asked += (len(data) if phase.local.objective.needs_teacher else 0) * len(who) / len(models)
-        if record:
-            deltas[client] = {
-                name: torch.zeros_like(models.tensors[name]).index_copy_(0, who, tensor)
-                for name, tensor in delta.items()
-            }
+        losses.index_add_(0, who, moved.losses * share)
+        capped.index_add_(0, who, moved.capped * share)
+        work += Work(moved.examples, len(data) * len(who) if phase.local.objective.needs_teacher else 0)
+        for name, whole in deltas.get(client, {}).items():
+            whole.index_copy_(0, who, delta[name])
     velocity: Stack = total
     if models.velocity is not None:
         velocity = {name: step + recipe.server_momentum * models.velocity[name] for name, step in total.items()}
     after = {name: tensor + velocity[name] for name, tensor in models.tensors.items()}
-    work = models.work + Work(round(examples), round(asked))
-    outcome = RoundOutcome(weights, losses.double(), capped.double(), norms(less(after, models.tensors)), 0.0, deltas)
+    outcome = RoundOutcome(weights, losses, capped, norms(less(after, models.tensors)), 0.0, deltas)
     return Models(after, number, velocity if recipe.server_momentum else None, work), outcome
 
 
@@ -160,8 +163,9 @@ def _weights(phase: Phase, number: int, generators: Sequence[Generators]) -> dic
     totals = [sum(counts[client] for client in mine) for mine in drawn]
     return {
         client: torch.tensor(
-            [counts[client] / total if client in mine else 0.0 for mine, total in zip(drawn, totals, strict=True)]
-        ).double()
+            [counts[client] / total if client in mine else 0.0 for mine, total in zip(drawn, totals, strict=True)],
+            dtype=torch.float64,
+        )
         for client in holders
     }
 
@@ -173,7 +177,8 @@ class _Moved:
     after: Stack
     losses: Tensor
     capped: Tensor
-    steps_examples: int
+    examples: int
+    """Gradients of single examples, of all models together."""
 
 
 def _locally(
@@ -194,7 +199,7 @@ def _locally(
         taught = _logits(program, phase.teacher, data.x)
     tensors = {name: tensor.clone() for name, tensor in start.items()}
     momentum: dict[str, Tensor] = {}
-    losses, capped, steps, examples = torch.zeros(len(own)), torch.zeros(len(own)), torch.zeros(len(own)), 0
+    losses, capped, steps, examples = torch.zeros(4, len(own), dtype=torch.float64)
     going = torch.ones(len(own), dtype=torch.bool)
     rows = torch.arange(len(own)).unsqueeze(1)
     for chosen in zip(*[batches(len(data), recipe, one) for one in own], strict=True):
@@ -203,10 +208,9 @@ def _locally(
         gradients, found = program.gradients(tensors, data.x[batch], data.y[batch], objective, teacher)
         loss = found.values.mean(1)
         if local.stop_at is not None:
-            going &= loss.abs() <= local.stop_at
+            going &= ~(loss.abs() > local.stop_at)  # a loss that is not a number goes on, and is told of below
             if not bool(going.any()):
                 break
-            gradients = {name: tensor * spread(going, tensor) for name, tensor in gradients.items()}
         if local.gradient_clip is not None:
             factor = (local.gradient_clip / (norms(gradients) + 1e-6)).clamp_max(1.0)
             gradients = {name: tensor * spread(factor, tensor) for name, tensor in gradients.items()}
@@ -214,12 +218,26 @@ def _locally(
             if recipe.momentum:
                 momentum[name] = gradient + recipe.momentum * momentum[name] if name in momentum else gradient
                 gradient = momentum[name]
+            if local.stop_at is not None:  # with momentum, a gradient of zero would not stop a model
+                gradient = gradient * spread(going, gradient)
             tensors[name].sub_(gradient, alpha=recipe.learning_rate)
+        if phase.radius is not None:
+            _project(tensors, start, gradients, phase.radius)
         losses += torch.where(going, loss, 0.0)
         capped += 0.0 if found.capped is None else (found.capped.sum(1) * going)
         steps += going
-        examples += batch.shape[1]
-    return _Moved(tensors, losses / steps.clamp_min(1), capped / max(examples, 1), examples)
+        examples += batch.shape[1] * going
+    return _Moved(tensors, losses / steps.clamp_min(1), capped / examples.clamp_min(1), int(examples.sum()))
+
+
+def _project(tensors: dict[str, Tensor], centre: Stack, names: Iterable[str], radius: Tensor) -> None:
+    """Move each model's tensors of these names to the nearest point of its ball round `centre`."""
+    moved = {name: tensors[name] - centre[name] for name in names}
+    distances = norms(moved)
+    outside = distances > radius
+    for name, step in moved.items():
+        nearest = centre[name] + step * spread(radius / distances.clamp_min(1e-300), step)
+        tensors[name] = torch.where(outside.reshape(-1, *[1] * (step.dim() - 1)), nearest, tensors[name])
 
 
 def _logits(program: Program, stack: Stack, x: Tensor) -> Tensor:
@@ -234,6 +252,12 @@ def _under(prefix: str, generator: Generators) -> Generators:
     return lambda purpose: generator(prefix + purpose)
 
 
+def _shared(works: Sequence[Work], models: int) -> Work:
+    """Return what a model did, on average, where these are what all did together."""
+    together = sum(works, Work())
+    return Work(round(together.example_gradients / models), round(together.teacher_forwards / models))
+
+
 def _joined(models: Models, parts: Sequence[Models], outcomes: Sequence[RoundOutcome]) -> tuple[Models, RoundOutcome]:
     """Return the chunks as one."""
     velocities = [part.velocity for part in parts if part.velocity is not None]
@@ -241,7 +265,7 @@ def _joined(models: Models, parts: Sequence[Models], outcomes: Sequence[RoundOut
         joined([part.tensors for part in parts]),
         models.rounds + 1,
         joined(velocities) if velocities else None,
-        parts[0].work,
+        models.work + _shared([part.work for part in parts], len(models)),
     )
     clients = outcomes[0].weights
     return after, RoundOutcome(

@@ -7,14 +7,22 @@ from typing import Any
 from pydantic import ValidationError
 
 from unlearning.errors import UnlearningError
+from unlearning.federated.methods.ascent import GradientAscent, ProjectedAscent
 from unlearning.federated.methods.base import History, Method, Setting, UnlearningResult
+from unlearning.federated.methods.distillation import KnowledgeDistillation
+from unlearning.federated.methods.federaser import FedEraser
 from unlearning.federated.methods.ffum import FFUM
 from unlearning.federated.methods.noop import NoOp
+from unlearning.federated.methods.reset import MomentumDegradation, Negation, Rewind
 from unlearning.federated.methods.retrain import FineTune, RapidRetrain, Retrain
 
 __all__ = ["METHODS", "History", "Method", "Setting", "UnlearningResult", "method"]
 
-METHODS: Mapping[str, type[Method]] = {kind.name: kind for kind in (FFUM, Retrain, RapidRetrain, FineTune, NoOp)}
+_KINDS: tuple[type[Method], ...] = (
+    FFUM, Retrain, RapidRetrain, FineTune, GradientAscent, ProjectedAscent, FedEraser, KnowledgeDistillation, Negation,
+    MomentumDegradation, Rewind, NoOp,
+)  # fmt: skip
+METHODS: Mapping[str, type[Method]] = {kind.name: kind for kind in _KINDS}
 """Every method, by the name that requests and transcripts use."""
 
 

@@ -20,7 +20,7 @@ from unlearning.federated.needs import Needs
 from unlearning.federated.objectives import cross_entropies
 from unlearning.federated.recipe import TrainingRecipe
 from unlearning.federated.request import Split
-from unlearning.federated.rounds import Engine, Models, Phase, PhaseKind, RoundOutcome, Stack
+from unlearning.federated.rounds import Engine, Models, Phase, PhaseKind, RoundOutcome, Stack, less, norms
 
 __all__ = [
     "PREFIX",
@@ -168,6 +168,10 @@ class Method(Noun):
         return self.run(setting.without_forgetting(kept)).models
 
 
+Server = Callable[[Models, RoundOutcome], Stack]
+"""Told the models before a round and what its clients sent; returns those after it."""
+
+
 class Walk:
     """The rounds of one run of a method: counts them, sums their cost, tells the watcher."""
 
@@ -177,14 +181,21 @@ class Walk:
         self.outcome: RoundOutcome | None = None
         """What the last round did."""
 
-    def go(self, phase: Phase) -> RoundOutcome:
+    def go(self, phase: Phase, *, server: Server | None = None) -> RoundOutcome:
         """Train one more round.
+
+        Args:
+            phase: What for, by whom and how.
+            server: What makes the global models of the updates; where None, the server adds their weighted mean.
 
         Raises:
             TrainingDiverged: A loss or a weight is not finite; the models are those before the round.
         """
         before = self.models
-        after, outcome = self.setting.engine.round(before, phase)
+        after, outcome = self.setting.engine.round(before, phase, record=server is not None)
+        if server is not None:
+            after = replace(after, tensors={**after.tensors, **server(before, outcome)}, velocity=None)
+            outcome = replace(outcome, update_norms=norms(less(after.tensors, before.tensors)), deltas={})
         if not all(bool(torch.isfinite(tensor).all()) for tensor in after.tensors.values()):
             told = f"round {after.rounds}: a weight is no longer finite"
             mend = f"Lower the learning rate of the {phase.kind} phase (it is {phase.recipe.learning_rate:g})."
