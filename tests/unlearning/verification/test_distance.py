@@ -40,9 +40,11 @@ def test_ratio_and_floor_are_the_slow_loops(ratio, distance) -> None:  # type: i
     floor = np.mean([distance(a, b) for a, b in itertools.combinations(models[1:], 2)])
     assert (found.distance, found.floor) == (pytest.approx(to_oracles, rel=1e-9), pytest.approx(floor, rel=1e-9))
     assert found.value == pytest.approx(to_oracles / floor, rel=1e-9)
-    left_out = [ratio(models[0], np.delete(models[1:], i, axis=0)).value for i in range(5)]
-    error = math.sqrt(4 / 5 * np.sum((np.array(left_out) - np.mean(left_out)) ** 2))
-    assert found.interval.high == pytest.approx(found.value + 2.776445105 * error, rel=1e-9)  # t of 4 degrees, tables
+    left_out = [math.log(ratio(models[0], np.delete(models[1:], i, axis=0)).value) for i in range(5)]
+    error = math.sqrt(4 / 5 * sum((one - np.mean(left_out)) ** 2 for one in left_out))
+    half = 2.776445105 * error  # Student's t of 4 degrees, from tables
+    assert found.interval.high == pytest.approx(found.value * math.exp(half), rel=1e-9)
+    assert found.interval.low == pytest.approx(found.value * math.exp(-half), rel=1e-9)
 
 
 def test_an_example_by_hand() -> None:

@@ -51,6 +51,8 @@ def test_where_nothing_varies_the_interval_keeps_a_width() -> None:
     found = accuracy_gap(same, np.stack([same, same]))
     assert found.value == 0
     assert found.interval.high == pytest.approx(math.sqrt(2 * math.log(40) / 50))
+    single = accuracy_gap(np.array([False]), np.array([[True], [False], [True]]))
+    assert (single.interval.low, single.interval.high) == (-1.0, 1.0)  # one example tells nothing
 
 
 @pytest.mark.parametrize(
