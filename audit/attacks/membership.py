@@ -11,6 +11,7 @@ often a guess is right on average.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,15 +37,23 @@ from reports.check import Context, check
 from reports.errors import SystemFileError
 from reports.executor import Serial
 from reports.model import Basis, Finding, Severity, Status, Strength, System
+from reports.statistics import permutation
 from unlearning.models import load_model
 
 Array = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 GRAVITY = (Status.SKIPPED, Status.PASS, Status.INCONCLUSIVE, Status.FAIL)
 SCORED_AT_ONCE = 4096
 """Records in one forward pass of the system's model."""
 ENOUGH_PUBLIC = 0.5
 """Labelled public records for each member from which shadows are trained on those alone."""
+FAR_LABELS = 0.1
+"""Total variation between the labels of members and public records from which those are said to be of another kind."""
+EXCHANGES = 199
+"""Of labels, to tell such a distance from the luck of the draw."""
+SIGNIFICANT = 0.01
+"""Largest p-value of a distance that is none."""
 
 
 @check(
@@ -149,7 +158,37 @@ def _with_public(system: System, ctx: Context, found: _Found, scale: Scale) -> _
         )
         return replace(found, limitations=(*found.limitations, told))
     public = Records(x[kept], declared.y[kept], np.zeros(len(kept), dtype=bool))
-    return replace(found, public=public)
+    of_members = found.records.y[torch.from_numpy(found.records.member)].numpy()
+    told = of_other_labels(of_members, public.y.numpy(), ctx.rng("public labels"))
+    return replace(found, public=public, limitations=(*found.limitations, *([told] if told else [])))
+
+
+def of_other_labels(members: IntArray, public: IntArray, rng: np.random.Generator) -> str:
+    """Return that public records bear other labels than the members do, a sentence; empty where they do not.
+
+    On 300 digits and as many public ones, three seeds, the AUC of LiRA on reference fell from .69 to .61 where half of
+    the classes were missing from these, while that of RMIA stayed at .69.
+
+    Args:
+        members: Labels, shape (n,).
+        public: Labels, shape (m,).
+        rng: Draws exchanges, to tell a distance from luck.
+    """
+    classes = int(max(members.max(), public.max())) + 1
+
+    def distance(labels: npt.NDArray[Any]) -> float:
+        first, second = labels[: len(members)].astype(np.int64), labels[len(members) :].astype(np.int64)
+        shares = [np.bincount(part, minlength=classes) / len(part) for part in (first, second)]
+        return float(np.abs(shares[0] - shares[1]).sum() / 2)
+
+    together = np.concatenate([members, public])
+    apart = distance(together)
+    if apart < FAR_LABELS or permutation(distance, together, rng, EXCHANGES) > SIGNIFICANT:
+        return ""
+    return (
+        f"The public records bear other labels than the members (total variation {apart:.2f}); shadows trained on them "
+        "stand in for the model less well, and LiRA on reference finds less than it might."
+    )
 
 
 def _of_role(system: System, ctx: Context, role: str) -> Truth | None:

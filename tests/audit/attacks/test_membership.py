@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
-from audit.attacks.membership import membership
+from audit.attacks.membership import membership, of_other_labels
 from audit.attacks.membership_shadows import BY_HEART
 from audit.attacks.shadow import Recipe
 from reports.check import missing
@@ -192,6 +193,29 @@ def test_without_enough_labelled_public_records_it_says_why_none_were_used(
     labelled = {"small": 59, "unlabelled": 0, "nobody new": 0}[case]
     assert any(f"reference has {labelled} labelled ones" in said for said in finding.limitations)
     assert not any("reference" in one.name for one in finding.measurements)
+
+
+@pytest.mark.usefixtures("little_work")
+@pytest.mark.parametrize(("classes", "said"), [(10, False), (5, True)])
+def test_public_records_of_other_labels_are_said_to_weaken_lira_on_reference(
+    tmp_path: Path, ask: Any, digits: Any, classes: int, said: bool
+) -> None:
+    rows = 300 + np.flatnonzero(digits.y[300:] < classes)[:240]
+    data = {"reference": (digits.x[rows], digits.y[rows])}
+    folder = system(tmp_path, digits, BRIEF, members=120, others=120, mislabelled=0.0, data=data)
+    finding = ask(membership, folder).finding
+    assert "4 on public records alone" in (finding.detail or "")
+    assert any("LiRA on reference finds less" in line for line in finding.limitations) == said
+
+
+def test_luck_alone_is_hardly_ever_taken_for_another_kind_of_labels() -> None:
+    rng = np.random.default_rng(8)
+    alike = [of_other_labels(rng.integers(0, 10, 60), rng.integers(0, 10, 40), rng) for _ in range(200)]
+    assert sum(map(bool, alike)) <= binom.ppf(0.999, 200, 0.01)  # the level, though most distances exceed a tenth
+    skewed = rng.choice(10, 400, p=np.arange(1, 11) / 55)
+    assert "total variation 0.2" in of_other_labels(np.repeat(np.arange(10), 40), skewed, rng)
+    slight = np.repeat(np.arange(10), [1100, 900] * 5), np.repeat(np.arange(10), 1000)
+    assert of_other_labels(*slight, rng) == ""  # not by luck, and too little to matter
 
 
 @pytest.mark.slow
