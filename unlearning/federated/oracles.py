@@ -29,7 +29,7 @@ from unlearning.federated.request import Split
 from unlearning.federated.rounds import Engine, Models, RoundOutcome, Stack, joined, train_models
 from unlearning.federated.stacked import CHUNK, StackedFederation, applicable
 
-__all__ = ["Kind", "OracleCache", "OraclePool", "Questions", "engine_for", "model_seeds"]
+__all__ = ["Kind", "OracleCache", "OraclePool", "Questions", "engine_for", "model_seeds", "with_history"]
 
 Kind = Literal["retrained", "matched", "trained", "originals", "unlearned"]
 WITHOUT: tuple[Kind, ...] = ("retrained", "matched")
@@ -220,7 +220,7 @@ def _run(trial: _Trial) -> dict[str, Tensor]:
     split = Split({}, tuple(held.values()), {})
     base, history = Models({}), History()
     if method.needs.base or {"retrained", "trained"} & set(trial.kinds):
-        base, history = _with_history(engine, held, method)
+        base, history = with_history(engine, held, method)
     setting = Setting(engine, split, base, history, asked.offline, unlabelled=asked.unlabelled)
     made: dict[Kind, Stack] = {}
     for kind in trial.kinds:
@@ -233,7 +233,7 @@ def _run(trial: _Trial) -> dict[str, Tensor]:
     return {f"{kind}/{name}": tensor for kind, stack in made.items() for name, tensor in stack.items()}
 
 
-def _with_history(engine: Engine, held: Mapping[int, ClientData], method: Method) -> tuple[Models, History]:
+def with_history(engine: Engine, held: Mapping[int, ClientData], method: Method) -> tuple[Models, History]:
     """Return models after the recipe, and of their training what the method asks for."""
     needs = method.needs
     globals_: dict[int, Stack] = {}
