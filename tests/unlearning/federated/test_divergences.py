@@ -183,6 +183,14 @@ def test_a_capped_example_pulls_no_more(d: Divergence, teacher: Tensor, student:
 
 
 @every
+def test_an_example_right_at_the_cap_is_capped(d: Divergence) -> None:
+    teacher, student = torch.tensor([2.0, 0.0, -1.0]), torch.tensor([0.0, 1.0, 0.0])
+    exactly = divergence(d.name, order=getattr(d, "order", 1.5), cap=d.value(teacher, student).item())
+    assert (exactly.logit_gradient(teacher, student) == 0).all()
+    assert (d.logit_gradient(teacher, student) != 0).any()
+
+
+@every
 def test_the_loss_takes_any_leading_dimensions_and_torch_func(d: Divergence) -> None:
     source = torch.Generator().manual_seed(1)
     teacher, student = (torch.randn(3, 4, 5, generator=source, dtype=torch.float64) for _ in range(2))
