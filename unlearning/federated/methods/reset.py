@@ -88,13 +88,13 @@ class MomentumDegradation(Method):
 
     rounds: AtLeastOne = 5
     """Rounds of degradation; they take no gradient."""
-    keep: Annotated[FiniteNumber, Field(ge=0, lt=1)] = 0.8
+    keep: Annotated[FiniteNumber, Field(ge=0, lt=1)] = 0.9
     """Share of the model that a round of degradation keeps."""
     post_rounds: Count = 4
     """Rounds of guidance."""
     alpha: Weight = 1.0
     """Weight of the divergence from the model before, in the guidance."""
-    gamma: Weight = 0.0
+    gamma: Weight = 1.0
     """Weight of the cross-entropy in the guidance."""
 
     def run(self, setting: Setting) -> UnlearningResult:
