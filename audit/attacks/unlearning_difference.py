@@ -19,7 +19,7 @@ from torch import nn
 from audit.answer import Wording, answer_for_records, diagnose
 from audit.arms import Played
 from audit.attacks import inversion, linear
-from audit.decision import LEAST_CONTROL, LEAST_RECORDS, Decision, severity_of, verdict
+from audit.decision import LEAST_CONTROL, LEAST_RECORDS, MOST_CHANCE, Decision, severity_of, verdict
 from audit.load import Truth, input_scale, read_records, reference_records
 from audit.scene import Scene, cast_of, null_records, public_twins, set_scene
 from audit.twin import LayerNames, Scale, readable_layers, records_of
@@ -43,13 +43,18 @@ from unlearning.models import load_model, match_parameters
 
 MOST_READ = 256
 """Forgotten records that are looked for in closed form."""
+LEAST_TO_COUNT = 7
+"""Fewer records cannot fail by their number: with 6 found and none by luck, p is 1/64."""
 OTHERS = ("nonmembers", "calibration")
 """Roles of data that nobody asked to forget, beside the public records."""
 THINGS = "forgotten records"
 WHERE = "in the difference of the two models"
 PREMISE = "The records are the request's own forget set; neither they nor reconstructions of them are kept as evidence."
 ASSUMED = "That somebody holds both models, before and after, is an assumption; of one alone it was not asked."
-ONE_STEP = "All that was done to forget was read as one step at the model before, up or down the gradient of records."
+ONE_STEP = (
+    "All that was done to forget was read as one step at the model before, up or down the gradient of the records; "
+    "rounds on other records in between hide them from such a reading, perhaps not from a better one."
+)
 NO_LUCK = "Too few records that were not forgotten bear the same labels, so that what luck finds was not asked."
 MEND = Remedy(
     parameter="unlearning.method", direction="set", value="rapid-retrain",
@@ -152,6 +157,8 @@ def _attacked(system: System, ctx: Context, index: int, request: ErasureRequest,
         limits.append(
             f"Of {len(found.forgotten)} forgotten records {len(scene.planted)}, drawn at random, were sought."
         )
+    if decision.records < LEAST_TO_COUNT:
+        limits.append(f"Fewer than {LEAST_TO_COUNT} records can fail only by one that comes back exactly.")
     if null_records(scene, ctx.rng("null"))[0] is None:
         limits.append(NO_LUCK)
     return answer_for_records(
@@ -174,11 +181,18 @@ def _attacked(system: System, ctx: Context, index: int, request: ErasureRequest,
 
 
 def _stage(system: System, ctx: Context, index: int, request: ErasureRequest, found: _Difference, most: int) -> Scene:
-    """Return the difference as one view of the forget set, of which at most so many records, drawn, are sought."""
+    """Return the difference as one view of the forget set, of which at most so many records, drawn, are sought.
+
+    Where some must be drawn, no more are than a pass allows among that many candidates, if that is enough for one.
+    """
+    others = _not_forgotten(system, ctx, index, request)
+    everybody = len(found.forgotten) + (0 if others is None else len(others))
+    if len(found.forgotten) > most and (fair := int(MOST_CHANCE * everybody)) >= LEAST_RECORDS:
+        most = min(most, fair)
     drawn = ctx.rng(f"records {request.id}").permutation(len(found.forgotten))
     sought, left = np.sort(drawn[:most]), np.sort(drawn[most:])
-    view = View(f"unlearning[{index}]", "delta", found.update.tensors, found.base, records_of(found.forgotten, sought))
-    others = _not_forgotten(system, ctx, index, request)
+    truth = records_of(found.forgotten, sought)
+    view = View(f"unlearning[{index}]", "delta", found.update.tensors, found.base, truth)
     scene = set_scene([view], others, Scale(*input_scale(system)), ctx.rng("candidates"))
     return replace(scene, bystanders=records_of(found.forgotten, left) if len(left) else None)
 

@@ -218,6 +218,15 @@ def test_of_many_forgotten_records_some_are_drawn_and_the_rest_are_said_to_be_le
     assert asked.finding == again.finding
 
 
+def test_no_more_are_drawn_than_a_pass_allows_where_it_allows_enough(
+    erased: Any, ask: Any, digits: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_READ", 80)
+    asked = ask(unlearning_difference, erased(100, noise=1.0, data={"reference": shifted(digits)}))
+    assert any("Of 100 forgotten records 62" in line for line in asked.finding.limitations)  # 2 % of 3,100
+    assert asked.finding.status is Status.PASS, asked.finding.summary
+
+
 def test_records_that_are_retained_stand_among_the_candidates(erased: Any, ask: Any, digits: Any) -> None:
     retained = {"retain": (digits.x[1:301], digits.y[1:301]), "twin": (digits.x[301:302], digits.y[301:302])}
     keys = {"retain": "retain.npz", "twin": "twin.npz"}
