@@ -19,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from audit.layer_names import captured_model
-from audit.toml_writer import toml_text
+from reports.toml_writer import toml_text
 from reports.errors import FedauditError
 
 Batch = tuple[Any, Any]

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from audit.attacks.shadow import Recipe, Splits, train_many
-from audit.toml_writer import toml_text
+from reports.toml_writer import toml_text
 from unlearning.layers import build_layers
 from unlearning.models import layer_list
 

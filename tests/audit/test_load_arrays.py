@@ -10,7 +10,7 @@ import torch
 
 from audit.load_arrays import planted_arrays, reference_embeddings
 from audit.manifest import load_system
-from audit.toml_writer import toml_text
+from reports.toml_writer import toml_text
 from reports.errors import FedauditError
 
 RECORDS = np.arange(12, dtype=np.float32).reshape(3, 4)

@@ -14,7 +14,7 @@ from audit.attacks.label_mix import accusation, least_clients, nearest
 from audit.attacks.separation import halved, judge
 from audit.attacks.transfer_members import own_records
 from audit.decision import verdict
-from audit.toml_writer import toml_text
+from reports.toml_writer import toml_text
 from reports.errors import SystemFileError
 from reports.model import Effort, Severity, Status
 

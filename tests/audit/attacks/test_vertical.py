@@ -20,7 +20,7 @@ from audit.decision import verdict
 from audit.identify import identified
 from audit.load import Truth
 from audit.scene import Scene
-from audit.toml_writer import toml_text
+from reports.toml_writer import toml_text
 from audit.twin import Scale
 from reports.errors import SystemFileError
 from reports.model import Effort, Severity, Status, Strength

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from audit.attacks.text_decoder import text_gradient
-from audit.toml_writer import toml_text
+from reports.toml_writer import toml_text
 from tests.benchmarks.attacks_breaching import lenient
 
 

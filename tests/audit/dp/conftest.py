@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from audit.toml_writer import toml_text
+from reports.toml_writer import toml_text
 
 
 class Folder:

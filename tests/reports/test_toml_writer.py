@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.toml_writer import toml_text
+from reports.toml_writer import toml_text
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)))
 SCALAR = st.one_of(
