@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 from safetensors.torch import save
 from torch import Tensor
@@ -17,17 +17,17 @@ from unlearning.federated.oracles import code_digest
 from unlearning.federated.recording_file import (
     FILE,
     GLOBAL,
+    Mode,
     RecordingFile,
     StoredRound,
     StoredUpdate,
     data_digest,
     file_bytes,
+    is_kept,
     round_folder,
     update_name,
 )
 from unlearning.federated.training import RoundRecord
-
-Mode = Literal["none", "last", "interval", "all"]
 
 
 def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
@@ -68,7 +68,7 @@ class Recorder:
             UnlearningError: `unlearning.recording`, a number is too large for float16.
         """
         number, last = record.round, self._federation.recipe.rounds
-        if not self._rounds and self._modes.global_models in ("interval", "all"):
+        if not self._rounds and self._due(self._modes.global_models, number - 1):
             self._rounds[number - 1] = StoredRound(
                 round=number - 1, global_model=self._write(number - 1, GLOBAL, record.before)
             )
@@ -114,8 +114,7 @@ class Recorder:
             self.close()
 
     def _due(self, mode: Mode, number: int) -> bool:
-        last = number == self._federation.recipe.rounds
-        return mode == "all" or (mode != "none" and last) or (mode == "interval" and number % self._modes.interval == 0)
+        return is_kept(mode, self._modes.interval, number, self._federation.recipe.rounds)
 
     def _write(self, number: int, name: str, tensors: Mapping[str, Tensor], *, exact: bool = False) -> str:
         """Store tensors, and return the digest of their file."""

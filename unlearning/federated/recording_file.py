@@ -21,6 +21,7 @@ from unlearning.federated.transcript_nouns import Clients
 SCHEMA: Final = "fedaudit.recording/1"
 FILE = "recording.json"
 GLOBAL = "global.safetensors"
+Mode = Literal["none", "last", "interval", "all"]
 
 
 class StoredUpdate(Noun):
@@ -81,6 +82,13 @@ class RecordingFile(Noun):
         if any(one >= other for one, other in pairwise(numbers)) or (numbers and numbers[-1] > self.rounds):
             raise ValueError(f"the rounds of a recording ascend to {self.rounds}")
         return self
+
+
+def is_kept(mode: Mode, interval: int, number: int, rounds: int) -> bool:
+    """Tell whether a mode keeps what belongs to a round; the untrained model counts as round 0 of the global ones."""
+    if mode == "interval":
+        return number % interval == 0 or number == rounds
+    return mode == "all" or (mode == "last" and number == rounds)
 
 
 def round_folder(number: int) -> str:
