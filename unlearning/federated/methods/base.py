@@ -66,6 +66,8 @@ class RoundNote:
     """What it did."""
     work: int
     """Gradients of single examples that it took, of one model."""
+    teacher_forwards: int = 0
+    """Forward passes of single examples through the frozen teacher, of one model."""
     loss_forget: float | None = None
     """Mean cross-entropy on the forget set after it, in nats, over the models; None where nothing is forgotten."""
     loss_twin: float | None = None
@@ -205,6 +207,7 @@ class Walk:
             watch(RoundNote(
                 after.rounds, phase.kind, after, outcome,
                 after.work.example_gradients - before.work.example_gradients,
+                after.work.teacher_forwards - before.work.teacher_forwards,
                 self._loss(self.setting.split.forgotten if self.setting.split.forget else None),
                 self._loss(self.setting.twin),
             ))  # fmt: skip

@@ -157,7 +157,7 @@ class FFUM(Method):
             teacher: The frozen models before.
             slower: What the learning rate is divided by.
         """
-        measure = divergence(self.divergence, order=self.order)
+        measure = divergence(self.divergence, order=self.order, cap=self.cap)
         objective = GuardedDivergence(measure, self.cap or measure.cap, self.margin, self.direction == "label")
         rate = self.lr_max or (CONVOLUTIONAL if _convolutional(teacher) else DENSE)
         away = recipe.model_copy(update={
@@ -172,7 +172,7 @@ class FFUM(Method):
         fresh = self.reset == "init"
         alpha = self.alpha if self.alpha is not None else (0.25 if fresh else 0.5)
         momentum = self.momentum if self.momentum is not None else (0.9 if fresh else recipe.momentum)
-        measure: Divergence = divergence(self.retain_divergence, order=self.order)
+        measure: Divergence = divergence(self.retain_divergence, order=self.order, cap=math.inf)
         back = recipe.model_copy(update={
             "local_epochs": recipe.local_epochs if fresh else 1,
             "learning_rate": self.lr_min or recipe.learning_rate,
