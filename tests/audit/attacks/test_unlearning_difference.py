@@ -41,7 +41,7 @@ Records = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 @pytest.fixture(scope="module")
 def before(digits: Any) -> nn.Module:
     """The model that has not forgotten, 4,810 parameters trained on 800 digits."""
-    return trained_on((digits.x[:800], digits.y[:800]), Recipe(local_epochs=30, batch_size=32, learning_rate=0.1))
+    return trained_on((digits.x[:800], digits.y[:800]), Recipe(local_epochs=10, batch_size=32, learning_rate=0.1))
 
 
 def stepped(model: nn.Module, records: Records, rate: float = 0.1, noise: float = 0.0, seed: int = 0) -> nn.Module:
@@ -253,7 +253,7 @@ def test_a_number_that_is_none_leaves_nothing_to_read(erased: Any, ask: Any, bef
 
 def test_a_model_of_another_architecture_and_a_label_of_no_class_are_named(erased: Any, ask: Any, digits: Any) -> None:
     narrow = build_layers([*PERCEPTRON[:2], {**PERCEPTRON[2], "out_features": 9}])
-    with pytest.raises(ModelMismatch, match=r"after\.safetensors: '2\.weight' has shape \(9, 64\)"):
+    with pytest.raises(ModelMismatch, match=r"after\.safetensors: '2\.(weight|bias)' has shape \(9,"):
         ask(unlearning_difference, erased(after=narrow))
     with pytest.raises(SystemFileError, match=r"unlearning\[0\]\.forget: forget\.npz: 'y' holds the label 12"):
         ask(unlearning_difference, erased(data={"forget": (digits.x[:1], np.array([12]))}, name="labels"))
@@ -277,7 +277,7 @@ def test_from_effort_standard_on_the_search_stands_beside_the_reading(erased: An
 
 
 def test_models_trained_anew_are_never_accused(erased: Any, ask: Any, digits: Any) -> None:
-    for seed in range(12):  # a difference as large as the model itself, which holds no step of anybody
+    for seed in range(8):  # a difference as large as the model itself, which holds no step of anybody
         fresh = build_layers(PERCEPTRON)
         torch.manual_seed(seed)
         for layer in fresh[::2]:
