@@ -149,7 +149,7 @@ def floating(stack: Stack) -> tuple[str, ...]:
 
 def norms(stack: Stack) -> Tensor:
     """Return each model's L2 norm over all its floating tensors, summed in float64; shape (M,)."""
-    squares = [stack[name].double().flatten(1).square().sum(1) for name in floating(stack)]
+    squares = [stack[name].double().reshape(len(stack[name]), -1).square().sum(1) for name in floating(stack)]
     return torch.stack(squares).sum(0).sqrt()
 
 

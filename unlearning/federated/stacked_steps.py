@@ -16,7 +16,8 @@ from unlearning.federated.rounds import Stack, bare
 
 __all__ = ["Program", "program_of", "stackable"]
 
-_UNSTACKED = (nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd)
+_DRAWING = nn.modules.dropout._DropoutNd
+_UNSTACKED = (nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, _DRAWING)
 
 
 class Program(Protocol):
@@ -39,7 +40,13 @@ def stackable(module: nn.Module) -> bool:
 
 
 def program_of(module: nn.Module) -> Program:
-    """Return the faster program that suits an architecture."""
+    """Return the faster program that suits an architecture.
+
+    Raises:
+        ValueError: Its running statistics, or what its dropout draws, would have to be each model's own.
+    """
+    if not bare(module) or any(isinstance(layer, _DRAWING) for layer in module.modules()):
+        raise ValueError("models with running statistics or dropout are trained by the sequential engine")
     layers = tuple(module.named_children())
     plain = isinstance(module, nn.Sequential) and all(
         type(layer) in (nn.Linear, nn.ReLU) or (type(layer) is nn.Flatten and place == 0)
