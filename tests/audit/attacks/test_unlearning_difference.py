@@ -19,10 +19,10 @@ from audit.attacks import unlearning_difference as module
 from audit.attacks.shadow import Recipe
 from audit.attacks.unlearning_difference import unlearning_difference
 from audit.run import Request, run_audit
-from reports.toml_writer import toml_text
 from reports.bundle import read_bundle
 from reports.errors import SystemFileError
 from reports.model import Effort, Severity, Status, Strength
+from reports.toml_writer import toml_text
 from tests.audit.released_model import PERCEPTRON, trained_on
 from unlearning.errors import ModelMismatch
 from unlearning.layers import build_layers
