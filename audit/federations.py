@@ -17,6 +17,8 @@ from torch import Tensor
 
 from audit.digits import Digits, deal
 from audit.dp.accounting import recompute
+from audit.erasures import FOLDER as ERASURE
+from audit.erasures import write_honoured, write_pretended
 from audit.secure_rounds import SecureRounds
 from audit.system_folder import SystemFolder, rendered
 from reports.model import DifferentialPrivacy
@@ -99,6 +101,7 @@ def write_careless(folder: Path, seed: int) -> Path:
                 state = federated_round(federation, state, generator)
         known = _write_model(written, federation, state, digits) | {"recipe": CARELESS, "secure": CARELESS_SECURE}
         known |= _write_record(written, secure)
+        known["erasure"] = write_pretended(written.place(ERASURE), seed)
         written.text("technical-documentation.md", rendered("careless.md", known))
         return written.finish("careless.toml", known)
 
@@ -133,6 +136,7 @@ def write_careful(folder: Path, seed: int) -> Path:
             state = federated_round(federation, state, generator, aggregation=secure)
         known = _write_model(written, federation, state, digits) | {"recipe": CAREFUL} | _protection()
         known |= _write_record(written, secure)
+        known["erasure"] = write_honoured(written.place(ERASURE), seed)
         written.text("technical-documentation.md", rendered("careful.md", known))
         return written.finish("careful.toml", known)
 

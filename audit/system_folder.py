@@ -70,6 +70,12 @@ class SystemFolder:
         self.folders.append(path)
         return self._file(path)
 
+    def place(self, path: str) -> Path:
+        """Return a folder, made here, whose files are artifacts each for itself."""
+        place = self._file(path)
+        place.mkdir(exist_ok=True)
+        return place
+
     def finish(self, template: str, values: Mapping[str, Any]) -> Path:
         """Write `system.toml`, a template followed by updates and all digests, and let the folder appear."""
         wholes = {self._draft / path for path in self.folders}

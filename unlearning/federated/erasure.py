@@ -39,7 +39,7 @@ from unlearning.federated.transcript import (
 )
 from unlearning.federated.twins import twin_set
 
-__all__ = ["Erasure", "Outcome", "carry_out", "run_method", "train_first"]
+__all__ = ["Erasure", "Outcome", "carry_out", "prepared", "run_method", "train_first"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,12 +169,11 @@ def carry_out(erasure: Erasure, folder: Path) -> Outcome:
         TrainingDiverged, UnlearningError: As `run_method`; the transcript breaks off where the method did.
     """
     twin = erasure.twin()
-    before = tensor_bytes(erasure.before)
-    (folder / "before.safetensors").write_bytes(before)
+    header = prepared(erasure, folder)
     counted: Counter[str] = Counter()
     lines: list[Round] = []
     with TranscriptWriter(folder / "transcript.jsonl") as transcript:
-        transcript.write(_header(erasure, _write_data(folder, erasure, twin), sha256(before).hexdigest()))
+        transcript.write(header)
 
         def watch(note: RoundNote) -> None:
             line = _line(note)
@@ -194,14 +193,17 @@ def carry_out(erasure: Erasure, folder: Path) -> Outcome:
     engine = Sequential(erasure.federation, (erasure.seed,))
     tensors = result.models.tensors
     return Outcome(
-        result, erasure.before, after, sha256(before).hexdigest(), digest, rounds, work,
+        result, erasure.before, after, header.before, digest, rounds, work,
         float(mean_loss(engine, tensors, erasure.parts.forgotten).mean()),
         None if twin is None else float(mean_loss(engine, tensors, twin).mean()),
     )  # fmt: skip
 
 
-def _header(erasure: Erasure, data: DataFiles, before: str) -> Header:
+def prepared(erasure: Erasure, folder: Path) -> Header:
+    """Write the model before and the data into a folder, and return the first line of a transcript beside them."""
     recipe = erasure.federation.recipe
+    before = tensor_bytes(erasure.before)
+    (folder / "before.safetensors").write_bytes(before)
     claim = None
     if (privacy := recipe.privacy) is not None:
         claim = PrivacyClaim(clipping_norm=privacy.clipping_norm, noise_multiplier=privacy.noise_multiplier)
@@ -211,8 +213,8 @@ def _header(erasure: Erasure, data: DataFiles, before: str) -> Header:
         parameters=erasure.method.model_dump(mode="json"),
         recipe=recipe,
         seed=erasure.seed,
-        before=before,
-        data=data,
+        before=sha256(before).hexdigest(),
+        data=_write_data(folder, erasure, erasure.twin()),
         offline=tuple(sorted(erasure.offline)),
         versions=Versions(torch=str(torch.__version__), device="cpu", threads=1),
         differential_privacy=claim,
