@@ -6,21 +6,17 @@ rounds are counted. Max phases are left out: a matched run has nothing to go awa
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from unlearning.errors import UnlearningError
-from unlearning.federated.data import ClientData
-from unlearning.federated.engine import Sequential
 from unlearning.federated.methods.base import History, RoundNote, Setting
 from unlearning.federated.oracles import Questions, with_history
+from unlearning.federated.rehearsal import Rehearsal
 from unlearning.federated.request import Split
 from unlearning.federated.rounds import Models
 from unlearning.federated.transcript_nouns import Round
 
 __all__ = ["Rounds", "delivered_rounds", "matched_rounds"]
-
-REHEARSED = 2
-"""Examples of each client, and of the public data, that a rehearsal takes."""
 
 
 @dataclass(frozen=True)
@@ -51,28 +47,22 @@ def delivered_rounds(lines: Sequence[Round], kept: int | None) -> Rounds:
 
 
 def matched_rounds(questions: Questions) -> Rounds | None:
-    """Return the rounds of a matched run, from a rehearsal on a few examples a client; None where that breaks off."""
-    tiny = [held.take(range(min(len(held), REHEARSED))) for held in questions.split.retain]
-    data = replace(questions.federation.data, clients=tuple(tiny))
-    engine = Sequential(replace(questions.federation, data=data), (0,))
+    """Return the rounds of a matched run, counted on a rehearsal; None where the method cannot be rehearsed."""
+    engine, held = Rehearsal(questions.federation), dict(enumerate(questions.split.retain))
     counted: Counter[str] = Counter()
 
     def watch(note: RoundNote) -> None:
         counted[note.kind] += 1
 
     try:
-        before, history = (Models({}), History())
+        before, history = Models({}), History()
         if questions.method.needs.base:
-            before, history = with_history(engine, dict(enumerate(tiny)), questions.method)
+            before, history = with_history(engine, held, questions.method)
         setting = Setting(
-            engine, Split({}, tuple(tiny), {}), before, history, questions.offline,
-            unlabelled=_few(questions.unlabelled), watch=watch,
+            engine, Split({}, questions.split.retain, {}), before, history, questions.offline,
+            unlabelled=questions.unlabelled, watch=watch,
         )  # fmt: skip
         questions.method.control(setting, questions.kept)
     except UnlearningError:
         return None
     return Rounds(counted["train"], counted["min"], counted["post"])
-
-
-def _few(data: ClientData | None) -> ClientData | None:
-    return None if data is None else data.take(range(min(len(data), REHEARSED)))

@@ -7,12 +7,12 @@ data. A rejection needs less: that the test sees any trace at all. What neither 
 from dataclasses import dataclass
 from typing import Literal
 
-from reports.model import Severity
+from reports.model import Severity, Strength
 from unlearning.verification.distance import FloorRatio
 from unlearning.verification.evidence import Reference
 from unlearning.verification.rank import RankResult
 from unlearning.verification.thresholds import LEAST_RANKED, Thresholds
-from unlearning.verification.verdict import PASS, STRENGTHS, Grade, Outcome, Strength, fail, sees_a_trace, undecided
+from unlearning.verification.verdict import PASS, STRENGTHS, Grade, Outcome, fail, sees_a_trace, undecided
 
 Direction = Literal["remembers", "over-forgotten", "apart", ""]
 

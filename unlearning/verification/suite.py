@@ -1,6 +1,8 @@
 """V1 to V14 in order: one delivered model, one erasure request, every test that its evidence allows.
 
-Delivered ─gather─▶ Evidence ─▶ tests ─▶ judgements        nothing is computed before somebody asks for it
+    Delivered ─▶ gather ─▶ Evidence ─▶ tests ─▶ verdicts
+
+Nothing is computed before somebody asks for it: a check that is asked alone costs no more than itself.
 """
 
 import functools
@@ -15,8 +17,9 @@ from unlearning.federated.oracles import OracleCache
 from unlearning.verification.answers import Part
 from unlearning.verification.backdoor import DeletionDecision, deletion_decision, retrained_hit_rate
 from unlearning.verification.distance import LEAST_ORACLES, FloorRatio, js_ratio
-from unlearning.verification.evidence import Evidence, gather
+from unlearning.verification.evidence import Evidence
 from unlearning.verification.forgetting_quality import forgetting_quality
+from unlearning.verification.gather import gather
 from unlearning.verification.judge_method import MethodVerdict, judge_method
 from unlearning.verification.judge_residual import ResidualVerdict, judge_residual
 from unlearning.verification.judge_screening import BackdoorVerdict, ScreeningVerdict, judge_backdoor, judge_screening
