@@ -5,12 +5,13 @@ theirs, loaded by its path and never by putting their folder on the import path.
 """
 
 import difflib
+import functools
 import importlib.util
 import itertools
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +29,7 @@ __all__ = [
     "Residual",
     "build",
     "build_layers",
+    "builder",
     "cnn",
     "describe_layers",
     "drawing_from",
@@ -168,17 +170,28 @@ def load_model(model: Model, folder: Path, *, trust_code: bool = False) -> nn.Mo
     """
     if model.checkpoint is None:
         raise ModelError("model.no-checkpoint", "[model] names no checkpoint", "Add model.checkpoint (safetensors).")
-    if model.layers is not None:
-        module: nn.Module = _read_layers(folder / model.layers.path)
-    elif model.definition is not None:
-        module = build(folder / model.definition.file.path, model.definition.function, trust_code=trust_code)
-    else:
-        mend = "Add model.layers (a JSON list of layers), or model.definition with --trust-code."
-        raise ModelError("model.no-architecture", "[model] does not say what the model is", mend)
+    module = builder(model, folder, trust_code=trust_code)()
     checkpoint = folder / model.checkpoint.path
     tensors = match_parameters(module, read_tensors(checkpoint), buffers=True, source=model.checkpoint.path)
     module.load_state_dict(tensors, strict=False)  # complete but for the second names of tied parameters
     return module.eval()
+
+
+def builder(model: Model, folder: Path, *, trust_code: bool = False) -> Callable[[], nn.Module]:
+    """Return what builds the declared model, untrained; it can be sent to another process. Arguments as `load_model`.
+
+    Raises:
+        ModelError: Nothing says what the model is, or the layer list cannot be read; what else is wrong is told by
+            whoever builds.
+    """
+    if model.layers is not None:
+        spec = _read_layers(folder / model.layers.path)
+        return functools.partial(build_layers, spec, source=Path(model.layers.path).name)
+    if model.definition is not None:
+        file = folder / model.definition.file.path
+        return functools.partial(build, file, model.definition.function, trust_code=trust_code)
+    mend = "Add model.layers (a JSON list of layers), or model.definition with --trust-code."
+    raise ModelError("model.no-architecture", "[model] does not say what the model is", mend)
 
 
 def match_parameters(
@@ -221,14 +234,13 @@ def match_parameters(
     }
 
 
-def _read_layers(file: Path) -> nn.Sequential:
-    """Return the model of the layer list in `file`."""
+def _read_layers(file: Path) -> Any:
+    """Return the layer list in `file`, not yet looked at."""
     try:
-        spec = json.loads(file.read_text(encoding="utf-8"))
+        return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         told = f"{file}: this is no readable JSON: {error}"
         raise LayersError("model.layers", told, 'Write a list such as [{"type": "Linear", …}, …].') from error
-    return build_layers(spec, source=file.name)
 
 
 def _nearest_tensor(name: str, state: Mapping[str, Tensor]) -> str:
