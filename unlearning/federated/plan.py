@@ -30,7 +30,17 @@ from unlearning.federated.rehearsal import STEP, Rehearsal
 from unlearning.federated.request import Split, UnlearningRequest, split
 from unlearning.federated.rounds import Models, Stack
 
-__all__ = ["Conditions", "Needs", "Plan", "aggregation_conflicts", "model_bytes", "needs_of", "plan", "stored_bytes"]
+__all__ = [
+    "Conditions",
+    "Needs",
+    "Plan",
+    "aggregation_conflicts",
+    "model_bytes",
+    "needs_of",
+    "plan",
+    "retraining_work",
+    "stored_bytes",
+]
 
 
 @dataclass(frozen=True)
@@ -101,7 +111,6 @@ def plan(
     if found.conflicts:
         others = [kind() for kind in METHODS.values() if kind not in (NoOp, type(method))]
         alternatives = [one.name for one in others if not _tried(one, federation, parts, given).conflicts]
-    retraining = Rehearsal(federation)
     return Plan(
         method=method.name,
         needs=tuple(one.name.replace("_", "-") for one in fields(needs) if getattr(needs, one.name)),
@@ -111,8 +120,13 @@ def plan(
         storage_bytes=_storage(needs, federation, given.modes),
         messages=found.messages,
         work=found.work,
-        retrain_example_gradients=_rehearsed(Retrain(), retraining, parts, Conditions()).example_gradients,
+        retrain_example_gradients=retraining_work(federation, parts),
     )
+
+
+def retraining_work(federation: SimulatedFederation, parts: Split) -> int:
+    """Return the gradients of single examples that the recipe takes on what is retained."""
+    return _rehearsed(Retrain(), Rehearsal(federation), parts, Conditions()).example_gradients
 
 
 def needs_of(method: Method) -> Needs:

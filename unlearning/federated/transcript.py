@@ -63,6 +63,19 @@ class Transcript:
         """What was to be forgotten."""
         return UnlearningRequest.parse(self.header.request)
 
+    @property
+    def least_noise_ratio(self) -> float | None:
+        """Least noise of a round over the noise claimed; None where none is claimed, or there is no round.
+
+        Both are standard deviations on the sum of the updates, *a coordinate*: noise of the claimed length in all
+        coordinates together is smaller by the root of their number.
+        """
+        claim = self.header.differential_privacy
+        claimed = claim.noise_multiplier * claim.clipping_norm if claim is not None else 0.0
+        if not claimed or not self.rounds:
+            return None
+        return min(one.noise_standard_deviation or 0.0 for one in self.rounds) / claimed
+
 
 class TranscriptWriter:
     """Records an unlearning; a context manager.

@@ -113,6 +113,23 @@ def test_a_transcript_is_read_as_it_was_written(path: Path) -> None:
     assert read.header.parameters == {"divergence": "kl", "margin": 0.01, "rounds": 2, "directed": True}
 
 
+def test_claimed_noise_is_compared_a_coordinate(path: Path) -> None:
+    assert read_transcript(path).least_noise_ratio == 0  # four rounds bear none
+
+    def noised(size: float) -> Edit:
+        def edit(lines: list[Fields]) -> None:
+            for line in lines[1:6]:
+                line["noise_standard_deviation"] = size
+
+        return edit
+
+    assert read_transcript(chained_anew(path, noised(0.5))).least_noise_ratio == 1
+    shared = 0.5 / math.sqrt(4810)  # the length of the whole noise vector, spread over its coordinates: an old error
+    assert read_transcript(chained_anew(path, noised(shared))).least_noise_ratio == pytest.approx(0.0144, abs=1e-4)
+    unclaimed = chained_anew(path, lambda lines: lines[0].pop("differential_privacy"))
+    assert read_transcript(unclaimed).least_noise_ratio is None
+
+
 def test_each_line_is_canonical_and_bears_the_digest_of_the_one_before(path: Path) -> None:
     previous = "0" * 64
     for line in path.read_bytes().splitlines():

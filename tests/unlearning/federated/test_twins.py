@@ -3,10 +3,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.datasets import load_digits
 from torch import Tensor
 
 from unlearning.errors import UnlearningError
 from unlearning.federated.data import ClientData, label_distance, label_matched, near_duplicates, twin_set
+from unlearning.federated.twins import NEAR
 
 LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=30)
 
@@ -108,6 +110,15 @@ def test_many_duplicates_of_one_example_count_for_each_forgotten_one() -> None:
 def test_zero_has_one_sign_and_labels_do_not_count() -> None:
     zero = ClientData(torch.tensor([[-0.0]]), torch.tensor([3]))
     assert near_duplicates(zero, labelled(1), 0.0) == 1
+
+
+def test_no_two_handwritten_digits_are_near_duplicates_but_a_copy_is() -> None:
+    x = torch.from_numpy(load_digits().data / 16).float()
+    first, rest = images(x[:600]), images(x[600:])
+    assert near_duplicates(first, rest, NEAR) == 0  # negative control
+    noise = torch.randn(5, 64, generator=torch.Generator().manual_seed(0))
+    planted = images(torch.cat([x[600:], (x[:5] + NEAR / 2 * noise).clamp(0, 1)]))
+    assert near_duplicates(first, planted, NEAR) == 5  # positive control
 
 
 def test_what_cannot_be_compared_is_refused() -> None:
