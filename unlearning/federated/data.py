@@ -4,16 +4,14 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from reports.artifacts import read_npz
-from reports.errors import FileError
 from unlearning.errors import FederationFileError
+from unlearning.federated.example_file import read_examples
 from unlearning.federated.federation_file import FederationFile, ModelChoice, read_federation_file
 from unlearning.federated.partition import dirichlet_partition, equal_shards
 from unlearning.federated.recipe import TrainingRecipe
@@ -134,35 +132,10 @@ def _untrained(file: Path, declared: FederationFile, train: ClientData, trust_co
 def _examples(file: Path, key: str, name: str, classes: int) -> tuple[ClientData, npt.NDArray[np.int64]]:
     """Return the examples of one npz file, and for data.train the client of each."""
     path = _below(file, key, name)
-    needed = ("x", "y", "client") if key == "data.train" else ("x", "y")
-    try:
-        arrays = read_npz(path, required=needed)
-    except FileError as error:
-        raise FederationFileError(error.code, f"{file.name}: {key}: {error.message}", error.hint) from error
-    x, y = arrays["x"], _whole(file, key, name, "y", arrays["y"], classes)
-    if x.ndim < 2 or not len(x) or not np.issubdtype(x.dtype, np.floating):
-        told = f"x of {name!r} has shape {x.shape} and type {x.dtype}"
-        raise _wrong(file, key, told, "Write float32 of shape (n, ...), n at least 1.")
-    if not np.isfinite(x).all():
-        raise _wrong(file, key, f"x of {name!r} holds NaN or infinity", "Leave those examples out.")
-    owner = np.zeros(len(x), dtype=np.int64)
-    if "client" in needed:
-        owner = _whole(file, key, name, "client", arrays["client"], 10**6)
-    if not len(x) == len(y) == len(owner):
-        told = f"{name!r} has {len(x)} examples, {len(y)} labels and {len(owner)} clients"
-        raise _wrong(file, key, told, "Give one label, and one client, for each example.")
-    return ClientData(torch.from_numpy(x.astype(np.float32)), torch.from_numpy(y)), owner
-
-
-def _whole(file: Path, key: str, name: str, array: str, values: npt.NDArray[Any], below: int) -> npt.NDArray[np.int64]:
-    """Return an array of integers from 0 to `below` - 1, shape (n,)."""
-    mend = f"Write {array} as int64 of shape (n,), from 0 to {below - 1}."
-    if values.ndim != 1 or not np.issubdtype(values.dtype, np.integer):
-        raise _wrong(file, key, f"{array} of {name!r} has shape {values.shape} and type {values.dtype}", mend)
-    if len(values) and not (values.min() >= 0 and values.max() < below):
-        told = f"{array} of {name!r} reaches from {values.min()} to {values.max()}"
-        raise _wrong(file, key, told, mend)
-    return values.astype(np.int64)
+    read = read_examples(
+        path, f"{file.name}: {key}", name, classes=classes, clients="required" if key == "data.train" else "ignored"
+    )
+    return ClientData(read.x, read.y), np.zeros(len(read.y), dtype=np.int64) if read.client is None else read.client
 
 
 def _below(file: Path, key: str, name: str) -> Path:
