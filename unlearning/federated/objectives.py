@@ -4,7 +4,7 @@ An objective takes logits of any leading shape, so that the same words train one
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -72,7 +72,8 @@ class Ascent:
 class Distillation:
     """The min phase of f-FUM: stay near the teacher on what is retained, and keep learning it.
 
-    `alpha * D_f(p||q) + gamma * CE`, as in SCRUB (Kurmanji et al. 2023, arXiv:2302.09880, eq. 3).
+    `alpha * D_f(p||q) + gamma * CE`, as in SCRUB (Kurmanji et al. 2023, arXiv:2302.09880, eq. 3); nothing is capped, so
+    that an example that has gone far is called back.
     """
 
     divergence: Divergence
@@ -95,8 +96,8 @@ class Distillation:
         if self.needs_teacher:
             if teacher_logits is None:
                 raise ValueError("the divergence needs the teacher's logits")
-            heat = self.temperature
-            values = values + self.alpha * self.divergence.loss(teacher_logits / heat, logits / heat)
+            heat, uncapped = self.temperature, replace(self.divergence, cap=math.inf)
+            values = values + self.alpha * uncapped.loss(teacher_logits / heat, logits / heat)
         return Losses(values)
 
 
@@ -126,9 +127,8 @@ class GuardedDivergence:
         """Return minus the capped divergences, or minus the capped cross-entropies where the guard holds."""
         if teacher_logits is None:
             raise ValueError("the divergence needs the teacher's logits")
-        divergences = self.divergence.loss(teacher_logits, logits)
-        far = divergences.detach() >= self.cap
-        away = torch.where(far, divergences.detach().clamp_max(self.cap), divergences)
+        away = replace(self.divergence, cap=self.cap).loss(teacher_logits, logits)
+        far = away.detach() >= self.cap
         if not self.directed:
             return Losses(-away, far)
         surprise = cross_entropies(logits, y)

@@ -265,7 +265,7 @@ def test_a_teacher_that_is_missing_is_told(scenes: Any, place: int) -> None:
 @pytest.mark.parametrize("place", [0, 1])
 def test_a_loss_that_is_not_finite_is_told_with_round_and_client(scenes: Any, place: int) -> None:
     engine = scenes.engines(scenes.federation(learning_rate=1e30), *SEEDS)[place]
-    with pytest.raises(TrainingDiverged, match="^round 1, client 0: the loss is no longer finite"):
+    with pytest.raises(TrainingDiverged, match=r"^round 1, client 0: the loss is no longer finite"):
         engine.round(engine.initial(), phase_of(engine, PLAIN, engine.initial()))
 
 

@@ -1,7 +1,5 @@
 """Take back all that the forget clients have sent, then learn the old model's answers again from public data."""
 
-import math
-from dataclasses import replace
 from typing import ClassVar
 
 from reports.nouns import Count
@@ -55,9 +53,7 @@ class KnowledgeDistillation(Method):
         recipe = setting.recipe.model_copy(update={
             "momentum": self.momentum, "server_momentum": 0.0, "clients_per_round": 0, "privacy": None,
         })  # fmt: skip
-        local = LocalSteps(
-            Distillation(replace(divergence("kl"), cap=math.inf), self.temperature**2, 0.0, self.temperature)
-        )
+        local = LocalSteps(Distillation(divergence("kl"), self.temperature**2, 0.0, self.temperature))
         public = {len(setting.split.retain): setting.unlabelled}
         for _ in range(self.rounds):
             walk.go(Phase("min", public, recipe, local, setting.before.tensors, PREFIX))

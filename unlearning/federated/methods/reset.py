@@ -1,7 +1,5 @@
 """Methods that spoil or go back before they train on: a negated layer, a faded model, an early one."""
 
-import math
-from dataclasses import replace
 from typing import Annotated, ClassVar
 
 import torch
@@ -104,7 +102,7 @@ class MomentumDegradation(Method):
         for _ in range(self.rounds):
             tensors |= {name: self.keep * tensors[name] + (1 - self.keep) * noise[name] for name in floating(tensors)}
         walk = Walk(setting, Models(tensors, setting.before.rounds))
-        local = LocalSteps(Distillation(replace(divergence("kl"), cap=math.inf), self.alpha, self.gamma))
+        local = LocalSteps(Distillation(divergence("kl"), self.alpha, self.gamma))
         for _ in range(self.post_rounds):
             phase = Phase("min", setting.retained, setting.recipe, local, setting.before.tensors, PREFIX)
             walk.go(phase)
