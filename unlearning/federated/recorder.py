@@ -35,22 +35,22 @@ def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
     return save({name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()})
 
 
-class Recorder:
-    """Writes the rounds of a training into a folder of their own; a recorder for `train`, and a context manager.
-
-    The JSON is written last, so that a training that was stopped leaves no recording behind.
+class RoundFiles:
+    """Writes what is to be kept of each round into a folder of its own.
 
     Args:
         folder: Made if missing; must be empty.
-        federation: What is trained, and by which recipe.
         modes: What to keep.
+        rounds: How many there will be; the last one's model is kept as it is.
+        sampled: Whether a client may miss rounds, so that its latest update need not be of the last one.
 
     Raises:
         UnlearningError: `unlearning.recording`, the folder holds something, or cannot be written.
     """
 
-    def __init__(self, folder: Path, federation: SimulatedFederation, modes: Modes | None = None) -> None:
-        self.folder, self._federation, self._modes = folder, federation, modes or Modes()
+    def __init__(self, folder: Path, modes: Modes, *, rounds: int, sampled: bool) -> None:
+        self.folder, self._modes = folder, modes
+        self._last, self._sampled = rounds, sampled
         self._rounds: dict[int, StoredRound] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -67,16 +67,16 @@ class Recorder:
         Raises:
             UnlearningError: `unlearning.recording`, a number is too large for float16.
         """
-        number, last = record.round, self._federation.recipe.rounds
+        number = record.round
         if not self._rounds and self._due(self._modes.global_models, number - 1):
             self._rounds[number - 1] = StoredRound(
                 round=number - 1, global_model=self._write(number - 1, GLOBAL, record.before)
             )
         sha256 = None
         if self._due(self._modes.global_models, number):
-            sha256 = self._write(number, GLOBAL, record.after, exact=number == last)
+            sha256 = self._write(number, GLOBAL, record.after, exact=number == self._last)
         updates: tuple[StoredUpdate, ...] = ()
-        partial = self._federation.recipe.clients_per_round > 0 and self._modes.client_updates == "last"
+        partial = self._sampled and self._modes.client_updates == "last"
         if partial or self._due(self._modes.client_updates, number):
             updates = tuple(
                 StoredUpdate(client=client, sha256=self._write(number, update_name(client), delta))
@@ -88,33 +88,30 @@ class Recorder:
             round=number, participants=record.participants, weights=record.weights, global_model=sha256, updates=updates
         )
 
-    def close(self) -> None:
-        """Write the JSON: now it is a recording.
+    def write_file(
+        self,
+        *,
+        examples: tuple[int, ...],
+        data: str | None = None,
+        recipe: str | None = None,
+        code: str | None = None,
+        nodes: tuple[str, ...] = (),
+    ) -> None:
+        """Write the JSON: now it is a recording; arguments as in `RecordingFile`.
 
         Raises:
             UnlearningError: `unlearning.recording`, not one round was run.
         """
         if not self._rounds:
             raise UnlearningError("unlearning.recording", f"{self.folder.name}: no round was recorded")
-        federation = self._federation
         told = RecordingFile(
-            data=data_digest(federation.data), recipe=digest(federation.recipe), code=code_digest(), modes=self._modes,
-            examples=tuple(len(one) for one in federation.data.clients), rounds=max(self._rounds),
-            kept=tuple(self._rounds[number] for number in sorted(self._rounds)),
+            data=data, recipe=recipe, code=code, modes=self._modes, examples=examples, nodes=nodes,
+            rounds=max(self._rounds), kept=tuple(self._rounds[number] for number in sorted(self._rounds)),
         )  # fmt: skip
         (self.folder / FILE).write_bytes(file_bytes(told))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-
     def _due(self, mode: Mode, number: int) -> bool:
-        return is_kept(mode, self._modes.interval, number, self._federation.recipe.rounds)
+        return is_kept(mode, self._modes.interval, number, self._last)
 
     def _write(self, number: int, name: str, tensors: Mapping[str, Tensor], *, exact: bool = False) -> str:
         """Store tensors, and return the digest of their file."""
@@ -143,3 +140,44 @@ class Recorder:
                     (self.folder / round_folder(number) / update_name(update.client)).unlink()
             rest = tuple(update for update in one.updates if update.client not in clients)
             self._rounds[number] = one.model_copy(update={"updates": rest})
+
+
+class Recorder(RoundFiles):
+    """Records a simulated training; a recorder for `train`, and a context manager.
+
+    The JSON is written last, so that a training that was stopped leaves no recording behind.
+
+    Args:
+        folder: Made if missing; must be empty.
+        federation: What is trained, and by which recipe.
+        modes: What to keep.
+
+    Raises:
+        UnlearningError: `unlearning.recording`, the folder holds something, or cannot be written.
+    """
+
+    def __init__(self, folder: Path, federation: SimulatedFederation, modes: Modes | None = None) -> None:
+        recipe = federation.recipe
+        super().__init__(folder, modes or Modes(), rounds=recipe.rounds, sampled=recipe.clients_per_round > 0)
+        self._federation = federation
+
+    def close(self) -> None:
+        """Write the JSON: now it is a recording.
+
+        Raises:
+            UnlearningError: `unlearning.recording`, not one round was run.
+        """
+        federation = self._federation
+        self.write_file(
+            data=data_digest(federation.data), recipe=digest(federation.recipe), code=code_digest(),
+            examples=tuple(len(one) for one in federation.data.clients),
+        )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()

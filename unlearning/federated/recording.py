@@ -114,8 +114,9 @@ class Recording:
         """
         here = {"data": data_digest(federation.data), "recipe": digest(federation.recipe)}
         for name, expected in here.items():
-            if getattr(self.told, name) != expected:
-                told = f"{self.folder.name}: it is a training by another {name} than the federation's"
+            if (found := getattr(self.told, name)) != expected:
+                other = f"is a training by another {name} than the federation's" if found else f"names no {name}"
+                told = f"{self.folder.name}: it {other}"
                 raise UnlearningError("unlearning.recording", told, "Remove the recording, and record anew.")
 
     def _tensors(self, number: int, name: str) -> dict[str, Tensor]:

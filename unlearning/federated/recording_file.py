@@ -11,7 +11,7 @@ from reports.artifacts import MAX_JSON, refuse_unsafe
 from reports.canonical import canonical_json, strict_json
 from reports.errors import FileError, ReportError
 from reports.formats import broken, opened
-from reports.nouns import Count, Noun, Sha256, Share
+from reports.nouns import Count, Noun, Sha256, Share, Word
 from reports.system import AtLeastOne
 from unlearning.errors import UnlearningError
 from unlearning.federated.data import FederatedData
@@ -61,12 +61,14 @@ class RecordingFile(Noun):
 
     schema_id: Annotated[Literal["fedaudit.recording/1"], Field(alias="schema")] = SCHEMA
     """Always `fedaudit.recording/1`."""
-    data: Sha256
-    """Of the clients' examples."""
-    recipe: Sha256
-    """Of the recipe's canonical form."""
-    code: Sha256
-    """Of the source that trained."""
+    data: Sha256 | None = None
+    """Of the clients' examples; None where the server has not seen them."""
+    recipe: Sha256 | None = None
+    """Of the recipe's canonical form; None where the clients' own code trained."""
+    code: Sha256 | None = None
+    """Of the source that trained; None where it was not ours."""
+    nodes: tuple[Word, ...] = ()
+    """By client: the id of its node, in a run of Flower."""
     modes: Modes
     """What was to be kept."""
     examples: tuple[Count, ...]

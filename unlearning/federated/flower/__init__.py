@@ -13,11 +13,13 @@ from unlearning.federated.flower.client import unlearn_max, unlearn_min
 from unlearning.federated.flower.ffum import ExecutedRound, FFUMStrategy
 from unlearning.federated.flower.mods import deletion_guard_mod, deletion_requested, recorder_mod, request_deletion
 from unlearning.federated.flower.receipts import Receipt, receipts
+from unlearning.federated.flower.recording import RecordingStrategy
 
 __all__ = [
     "ExecutedRound",
     "FFUMStrategy",
     "Receipt",
+    "RecordingStrategy",
     "deletion_guard_mod",
     "deletion_requested",
     "phase_of",

@@ -119,7 +119,9 @@ class _Task:
         self._assignment = Assignment.found_in(message.content, phase)
         self.method = self._assignment.method
         self._name, arrays = only_arrays(message.content)
-        self._before = match_parameters(model, tensors_of(arrays), buffers=True, source="the round's model")
+        received = tensors_of(arrays)
+        self._names = tuple(received)
+        self._before = match_parameters(model, received, buffers=True, source="the round's model")
         self._teacher = self._before
         if self._assignment.needs_teacher:
             teacher = teacher_of(self._assignment, message.content, context, arrays)
@@ -149,7 +151,9 @@ class _Task:
         """Return the reply that carries the client's model."""
         from flwr.app import Message, MetricRecord, RecordDict
 
-        after = {name: (tensor + update.delta[name]).to(tensor.dtype) for name, tensor in self._before.items()}
+        after = {  # in the order that came: Flower's clipping mods ask for it
+            name: (self._before[name] + update.delta[name]).to(self._before[name].dtype) for name in self._names
+        }
         metrics = MetricRecord({
             "num-examples": len(self._data), "loss": update.loss, "capped": update.capped,
             "example-gradients": update.work.example_gradients, "teacher-forwards": update.work.teacher_forwards,
