@@ -4,7 +4,7 @@
     O originals, independent of it    ─▶ w                     p = (1 + #{oracles with T >= its T}) / (N + 1)
 
 Every number is made of the N + 1 models in one symmetric way, so under exchangeability each of them is as likely to
-rank first: the test holds its level 1/(N + 1) whatever the scores' distribution (Barnard, JRSS B 25 (1963) 294;
+rank first: the test holds every level k/(N + 1) whatever the scores' distribution (Barnard, JRSS B 25 (1963) 294;
 Phipson and Smyth 2010, Stat. Appl. Genet. Mol. Biol. 9, article 39). The statistics are two-sided: a model that forgot
 too much is as conspicuous as one that forgot too little, and the sign of `mean_shift` tells them apart.
 

@@ -7,7 +7,7 @@ import mpmath
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unlearning.verification.scores import alike, logit_confidence, moments, per_example_loss, score_matrix, two_sides
@@ -15,6 +15,7 @@ from unlearning.verification.scores import alike, logit_confidence, moments, per
 rows = st.lists(st.floats(-700, 700), min_size=2, max_size=6)
 
 
+@settings(deadline=None)
 @given(logits=rows, data=st.data())
 def test_scores_are_those_of_the_definition_in_fifty_digits(logits: list[float], data: st.DataObject) -> None:
     label = data.draw(st.integers(0, len(logits) - 1))
