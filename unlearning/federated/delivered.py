@@ -64,7 +64,8 @@ class Delivered:
     probes: ClientData | None = None
     """Backdoor queries."""
     module: nn.Module | None = None
-    """The architecture, in evaluation mode, with weights of no meaning; None where it is not declared."""
+    """The architecture, in evaluation mode, with weights of no meaning; None where it is not declared, or is code that
+    may not run."""
     owner_code: bool = False
     """Whether the architecture is the owner's code, whose initial weights nobody can vouch for."""
     before: Tensors | None = None
@@ -124,9 +125,9 @@ def load_delivered(system: System, declared: ErasureRequest, folder: Path, *, tr
 
 
 def _untrained(system: System, folder: Path, trust_code: bool) -> Callable[[], nn.Module] | None:
-    """Return what builds the declared architecture; None where none is declared."""
+    """Return what builds the declared architecture; None where none is declared, or only code that may not run."""
     model = system.model
-    if model is None or (model.layers is None and model.definition is None):
+    if model is None or (model.layers is None and (model.definition is None or not trust_code)):
         return None
     return builder(model, folder, trust_code=trust_code)
 

@@ -146,13 +146,22 @@ def run_method(
     setting = Setting(
         engine, erasure.parts, before, erasure.history, erasure.offline, twin, erasure.federation.data.holdout, watch
     )
+    result = on_one_thread(erasure.method, setting)
+    return result, one_of(result.models.tensors, 0)
+
+
+def on_one_thread(method: Method, setting: Setting) -> UnlearningResult:
+    """Return what a method made, with torch on one thread: the order of sums, and so the last bit, depends on it.
+
+    Raises:
+        TrainingDiverged, UnlearningError: As `run_method`.
+    """
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the order of sums, and so the last bit, depends on it
+    torch.set_num_threads(1)
     try:
-        result = erasure.method.run(setting)
+        return method.run(setting)
     finally:
         torch.set_num_threads(threads)
-    return result, one_of(result.models.tensors, 0)
 
 
 def carry_out(erasure: Erasure, folder: Path) -> Outcome:
