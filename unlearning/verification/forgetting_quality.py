@@ -20,6 +20,8 @@ from unlearning.verification.scores import Array, two_sides
 
 CONFIDENCE = 0.95
 """Of the bounds of both rates of an attack together."""
+TIE = 1e-9
+"""A log-likelihood ratio below it is zero but for rounding, and accuses nobody."""
 LEAST_SHARE = 1e-5
 """Share of an empty bin, so that a divergence stays finite: at most -ln 1e-5 = 11.5."""
 
@@ -96,7 +98,7 @@ def forgetting_quality(
 
     return ForgettingQuality(
         score=points(epsilons),
-        median_epsilon=_median(epsilons),
+        median_epsilon=float(np.median(epsilons)),
         infinite_share=float(np.isinf(epsilons).mean()),
         conservative_score=points(cautious),
         epsilons=epsilons,
@@ -137,7 +139,7 @@ def _errors(unlearned: Array, retrained: Array) -> tuple[Array, Array]:
     below_unlearned, below_retrained = _below(unlearned, retrained)
     upward = len(retrained) - below_retrained, below_unlearned  # scores above the threshold are called unlearned
     downward = below_retrained, len(unlearned) - below_unlearned
-    called = [log_likelihood_ratio(side, unlearned, retrained) > 0 for side in (retrained, unlearned)]
+    called = [log_likelihood_ratio(side, unlearned, retrained) > TIE for side in (retrained, unlearned)]
     gaussian = called[0].sum(axis=0)[None], (~called[1]).sum(axis=0)[None]
     false_positives, false_negatives = (
         np.concatenate(each).astype(np.float64) for each in zip(upward, downward, gaussian, strict=True)
@@ -177,12 +179,6 @@ def _conservative(unlearned: Array, retrained: Array, delta: float) -> Array:
         known = np.isfinite(errors)
         rates.append(np.where(known, bounds[np.where(known, errors, 0.0).astype(np.int64)], np.nan))
     return _epsilons(rates[0], rates[1], delta)
-
-
-def _median(epsilons: Array) -> float:
-    """Return the middle epsilon, infinite where one of the two in the middle is."""
-    lower, upper = np.sort(epsilons)[[(len(epsilons) - 1) // 2, len(epsilons) // 2]]
-    return float(lower + (upper - lower) / 2) if np.isfinite(upper) else float(upper)
 
 
 def _shares(held: npt.NDArray[np.int64], bins: int) -> Array:

@@ -29,7 +29,7 @@ def slow_attacks(u: list[float], r: list[float]) -> list[tuple[int, int]]:
 
         def unlearned(x: float) -> bool:
             (a, s), (b, t) = fits
-            return -math.log(s) - ((x - a) / s) ** 2 / 2 > -math.log(t) - ((x - b) / t) ** 2 / 2
+            return -math.log(s) - ((x - a) / s) ** 2 / 2 + math.log(t) + ((x - b) / t) ** 2 / 2 > 1e-9
 
         errors.append((sum(unlearned(x) for x in r), sum(not unlearned(x) for x in u)))
     return errors
@@ -75,9 +75,9 @@ def test_points_are_halved_with_each_bin(u: list[tuple[float, ...]], seed: int) 
     unlearned, retrained = np.array(u), np.random.default_rng(seed).integers(-3, 3, (5, 4)).astype(float)
     found = forgetting_quality(unlearned, retrained)
     epsilons = epsilon_per_example(unlearned, retrained, 0.01).tolist()
-    assert found.score == fmean(2 / 2 ** sum(e >= edge / 2 for edge in range(13)) for e in epsilons)
+    assert found.score == pytest.approx(fmean(2 / 2 ** sum(e >= edge / 2 for edge in range(13)) for e in epsilons))
     assert found.infinite_share == fmean(math.isinf(e) for e in epsilons)
-    assert found.median_epsilon == median(epsilons)
+    assert found.median_epsilon == pytest.approx(median(epsilons))
     assert found.epsilons.tolist() == epsilons
 
 
