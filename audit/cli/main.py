@@ -30,6 +30,10 @@ COMMANDS = {
     "show": ("audit.cli.show:show", "Show a report or one finding in the terminal."),
     "attack": ("audit.cli.attack:attack", "The privacy attacks alone: list them, or run them on one system."),
     "secagg": ("audit.cli.secagg:secagg", "Secure aggregation alone: parameters, and what they buy."),
+    "unlearn": (
+        "audit.cli.unlearn:unlearn",
+        "Honour an erasure request in a federation; verify one that was honoured.",
+    ),
 }
 
 
@@ -112,7 +116,7 @@ def run(arguments: Sequence[str]) -> int:
         invocation.color = False
     answer = _answer(arguments, invocation)
     words = [a for a in arguments if not a.startswith("-")]
-    command = " ".join(words[:2]) if words[:1] in (["attack"], ["secagg"]) else " ".join(words[:1])
+    command = " ".join(words[:2]) if words[:1] in (["attack"], ["secagg"], ["unlearn"]) else " ".join(words[:1])
     if invocation.json:
         click.echo(answer.document(command, VERSION))
     elif answer.data is not None:
