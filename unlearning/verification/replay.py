@@ -157,7 +157,7 @@ def _digest(state: Tensors) -> str:
 
 
 def _max_difference(made: Tensors, delivered: Tensors | None) -> float | None:
-    """Return the largest difference of two weights; None where it is no finite number, or there is nothing to compare."""
+    """Return the largest difference of two weights; None where it is not finite, or there is nothing to compare."""
     if delivered is None or made.keys() != delivered.keys():
         return None
     gaps = [float((made[name].double() - one.double()).abs().max()) for name, one in delivered.items() if one.numel()]
