@@ -12,7 +12,7 @@ from pathlib import Path
 from audit.tamper import Fault
 from reports.artifacts import tensor_entries
 from reports.canonical import strict_json
-from reports.errors import FileError
+from reports.errors import FileError, ReportError
 from reports.model import Artifact, ErasureRequest, System
 
 _OF_TENSORS = ("gradient", "delta", "aggregate")
@@ -83,12 +83,15 @@ def fits(system: System, folder: Path, sound: AbstractSet[str]) -> Fits:
 def named_digests(transcript: Path) -> dict[str, str]:
     """Return the digests of the models `before` and `after` that an unlearning transcript names, as far as it does.
 
-    The header line holds the one, the closing line the other.
+    The header line holds the one, the closing line the other; lines that cannot be read are for another check to tell.
     """
     named: dict[str, str] = {}
     with transcript.open("rb") as lines:
         for line in lines:
-            entry = strict_json(line)
+            try:
+                entry = strict_json(line)
+            except ReportError:
+                continue
             for kind, key in (("header", "before"), ("close", "after")):
                 if isinstance(entry, dict) and entry.get("kind") == kind and _DIGEST.fullmatch(str(entry.get(key))):
                     named[key] = str(entry[key])

@@ -22,7 +22,7 @@ from reports.model import Artifact, Definition, Noun, System
 
 LARGEST_FILE = 4 * 2**20
 """Bytes of a system file; more is no system file."""
-_RECORDS = re.compile(r"federation\.secure_aggregation\.transcripts\[")
+_RECORDS = re.compile(r"federation\.secure_aggregation\.transcripts\[|unlearning\[\d+\]\.transcript$")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -168,8 +168,9 @@ def _artifact(file: Path, folder: Path, key: str, declared: object) -> dict[str,
 def _check(member: Path, *, recorded: bool) -> None:
     """Raise `FileError` where a file can run code or is not what its suffix says.
 
-    Of a recorded round only the files beside it are held to that: its lines are evidence, broken ones too, which
-    `secagg.transcript` judges; a vector, named by its digest, holds any bytes, the first of a pickle among them.
+    Of a recorded round, or unlearning, only the files beside it are held to that: its lines are evidence, broken ones
+    too, which `secagg.transcript` and `unlearning.federated.transcript` judge; a vector, named by its digest, holds any
+    bytes, the first of a pickle among them.
     """
     if not recorded:
         check_readable(member)
