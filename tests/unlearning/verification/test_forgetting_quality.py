@@ -52,7 +52,7 @@ def columns(*examples: list[float]) -> Array:
     return np.array(examples, dtype=np.float64).T
 
 
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(u=scores, r=scores, delta=st.sampled_from([0.0, 0.01, 0.3]))
 def test_epsilon_is_that_of_the_best_attack(u: list[float], r: list[float], delta: float) -> None:
     rates = [(p / len(r), n / len(u)) for p, n in slow_attacks(u, r)]
@@ -60,7 +60,7 @@ def test_epsilon_is_that_of_the_best_attack(u: list[float], r: list[float], delt
     assert epsilon_per_example(columns(u, u), columns(r, r), delta) == pytest.approx([expected, expected])
 
 
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(u=scores, r=scores)
 def test_the_conservative_score_takes_upper_bounds_of_both_rates(u: list[float], r: list[float]) -> None:
     attacks = slow_attacks(u, r)
@@ -69,7 +69,7 @@ def test_the_conservative_score_takes_upper_bounds_of_both_rates(u: list[float],
     assert forgetting_quality(columns(u), columns(r)).conservative_score == 2 / 2**bin_of
 
 
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(u=st.lists(st.tuples(*[st.integers(-3, 3).map(float)] * 4), min_size=2, max_size=6), seed=st.integers(0, 99))
 def test_points_are_halved_with_each_bin(u: list[tuple[float, ...]], seed: int) -> None:
     unlearned, retrained = np.array(u), np.random.default_rng(seed).integers(-3, 3, (5, 4)).astype(float)
@@ -151,7 +151,7 @@ def test_constant_examples_are_perfectly_forgotten() -> None:
     assert klom(np.full((4, 3), 0.1), np.full((6, 3), 0.1)).per_example.tolist() == [0.0, 0.0, 0.0]
 
 
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(u=scores, r=scores, bins=st.integers(1, 20))
 def test_klom_is_the_divergence_of_shared_histograms(u: list[float], r: list[float], bins: int) -> None:
     low, span = min(u + r), max(u + r) - min(u + r)
