@@ -74,7 +74,7 @@ def test_a_client_stops_before_the_step_whose_loss_is_beyond_the_bound(data: Cli
     class Watching(Ascent):
         def __call__(self, logits: Tensor, y: Tensor, teacher_logits: Tensor | None) -> Any:
             found = super().__call__(logits, y, teacher_logits)
-            losses.append(abs(float(found.values.mean())))
+            losses.append(abs(float(found.values.detach().mean())))
             return found
 
     long = recipe(local_epochs=20)

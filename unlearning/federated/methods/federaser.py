@@ -45,11 +45,11 @@ class FedEraser(Method):
             "local_epochs": max(1, setting.recipe.local_epochs // 2), "server_momentum": 0.0, "clients_per_round": 0,
         })  # fmt: skip
         for number in chosen:
-            stored = updates_of(setting, self.name, number)
-            shares = {client: data for client, data in setting.retained.items() if client in stored}
+            stored, weights = updates_of(setting, self.name, number), setting.history.weights[number]
+            took_part = {client for client, weight in weights.items() if bool((weight > 0).any())}
+            shares = {client: data for client, data in setting.retained.items() if client in took_part}
             if shares:
-                phase = Phase("train", shares, recipe, prefix=PREFIX)
-                walk.go(phase, server=_recalibrated(stored, setting.history.weights[number]))
+                walk.go(Phase("train", shares, recipe, prefix=PREFIX), server=_recalibrated(stored, weights))
         for _ in range(self.post_rounds):
             walk.go(retained_round(setting))
         return UnlearningResult(walk.models)
@@ -76,13 +76,11 @@ class FedEraser(Method):
         return chosen
 
 
-def _recalibrated(stored: Mapping[int, Stack], took_part: Mapping[int, Tensor]) -> Server:
-    """Return a server's step: the clients' new directions, at the stored lengths."""
+def _recalibrated(stored: Mapping[int, Stack], weights: Mapping[int, Tensor]) -> Server:
+    """Return a server's step: the clients' new directions, at the stored lengths, of those a model had drawn."""
 
     def server(before: Models, outcome: RoundOutcome) -> Stack:
-        present = {
-            client: torch.where(took_part[client] > 0, weight, 0.0) for client, weight in outcome.weights.items()
-        }
+        present = {client: torch.where(weights[client] > 0, weight, 0.0) for client, weight in outcome.weights.items()}
         total = torch.stack(list(present.values())).sum(0).clamp_min(TINY)
         factors = {
             client: weight / total * norms(stored[client]) / norms(outcome.deltas[client]).clamp_min(TINY)
