@@ -41,6 +41,7 @@ EXPECTED: Mapping[Name, Mapping[str, Status]] = {
         "dp.mechanism": FAIL,
         "integrity.accuracy": FAIL,
         "secagg.double-reveal": FAIL,
+        "unlearning.federated.transcript": FAIL,
         "integrity.artifacts": PASS,  # its files are what they are said to be; that is all it can say for itself
     },
     "careful": {
@@ -53,12 +54,19 @@ EXPECTED: Mapping[Name, Mapping[str, Status]] = {
         "dp.mechanism": PASS,
         "integrity.accuracy": PASS,
         "attack.aggregate": PASS,
+        "unlearning.federated.request": PASS,
+        "unlearning.federated.transcript": PASS,
         "attack.labels": SKIPPED,
         "attack.linear": SKIPPED,
         "attack.inversion": SKIPPED,
     },
 }
-"""What each system's checks must say; the careful one has no failure besides."""
+"""What each system's checks must say at any effort; the careful one has no failure besides."""
+EXPECTED_BEYOND_SMOKE: Mapping[Name, Mapping[str, Status]] = {
+    "careless": {"unlearning.federated.residual": FAIL},
+    "careful": {"unlearning.federated.replay": PASS, "unlearning.federated.residual": PASS},
+}
+"""What they must say besides where sixty-four models are trained to compare with."""
 _GRAVITY = (Status.SKIPPED, Status.PASS, Status.INCONCLUSIVE, Status.ERROR, Status.FAIL)
 VERDICTS: Mapping[Name, Result] = {"careless": Result.FAILED, "careful": Result.PASSED}
 
@@ -179,7 +187,7 @@ def deviations(tour: Tour) -> tuple[str, ...]:
     found: list[str] = []
     for one in tour.systems:
         said = {check: finding.status for check, finding in gravest(one.report.findings).items()}
-        for check, status in EXPECTED[one.name].items():
+        for check, status in expected(one.name, one.report.provenance.effort).items():
             if said.get(check) is not status:
                 found.append(f"{one.name}: {check} ended {said.get(check, 'unasked')}, not {status}.")
         if one.name == "careful":
@@ -188,6 +196,11 @@ def deviations(tour: Tour) -> tuple[str, ...]:
         if one.verdict.result is not VERDICTS[one.name]:
             found.append(f"{one.name}: the gate says {one.verdict.result}, not {VERDICTS[one.name]}.")
     return tuple(found)
+
+
+def expected(name: Name, effort: Effort) -> dict[str, Status]:
+    """Return what the checks of one system must say at an effort."""
+    return {**EXPECTED[name], **({} if effort is Effort.SMOKE else EXPECTED_BEYOND_SMOKE[name])}
 
 
 def gravest(findings: Iterable[Finding]) -> dict[str, Finding]:

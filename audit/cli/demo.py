@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 COLOURS = {Status.PASS: "green", Status.FAIL: "red", Status.INCONCLUSIVE: "yellow", Status.ERROR: "magenta"}
 VERDICT_COLOURS = {"passed": "green", "failed": "red", "incomplete": "yellow"}
+HEAD = 38
+"""Columns of the longest check id, and a gap."""
 WIDTH = 24
 
 
@@ -89,7 +91,7 @@ def side_by_side(tour: "Tour") -> list[str]:
 def _row(head: str, cells: list[tuple[str, str]]) -> str:
     styled = [click.style(word, fg=colour or None, bold=not head) for word, colour in cells]
     gaps = [" " * (WIDTH - len(word)) for word, _ in cells[:-1]] + [""]
-    return f"{head:<29}{''.join(word + gap for word, gap in zip(styled, gaps, strict=True))}"
+    return f"{head:<{HEAD}}{''.join(word + gap for word, gap in zip(styled, gaps, strict=True))}"
 
 
 def _cell(finding: Finding | None) -> tuple[str, str]:

@@ -66,6 +66,6 @@ class DrawnProgress(RunProgress):
                 continue
             sign, style = STYLES[finding.status]
             line = Text(f"  {sign} ", style=style)
-            line.append(f"{check.id:<26}", style="bold")
+            line.append(f"{check.id:<36}", style="bold")
             line.append(f" {finding.summary}", style="default")
             self._console.print(line, soft_wrap=True)
