@@ -19,8 +19,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from audit.layer_names import captured_model
-from reports.toml_writer import toml_text
 from reports.errors import FedauditError
+from reports.toml_writer import toml_text
 
 Batch = tuple[Any, Any]
 """Records (B, *input_shape) as the model gets them before its declared normalisation, and labels (B,)."""

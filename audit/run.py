@@ -103,6 +103,8 @@ class Answered:
     """Root seed."""
     findings: tuple[Finding, ...]
     """One or more of every check, those that were left out among them, sorted by check and key."""
+    shared: Mapping[str, object] = field(default_factory=dict)
+    """What the checks made once for all of them, under the keys of `Context.once`."""
 
 
 def run_audit(
@@ -132,7 +134,7 @@ def run_audit(
     loaded, planned = _prepared(request)
     progress.planned(planned)
     with BundleWriter(request.bundle) as writer, _one_thread():
-        findings = _findings(request, loaded, planned, writer, executor or Serial(), progress)
+        findings = _findings(request, loaded, planned, writer, executor or Serial(), progress, {})
         report = _report(request, loaded, findings, writer)
         statement = make_statement(report, declared_subjects(loaded.system))
         signatures = (sign(statement.body, key),) if key else ()
@@ -148,6 +150,7 @@ def ask_system(
     *,
     executor: Executor | None = None,
     progress: Progress | None = None,
+    loaded: LoadedSystem | None = None,
 ) -> Answered:
     """Ask one system what a run would ask it, and write no bundle.
 
@@ -156,22 +159,24 @@ def ask_system(
         store: takes the evidence.
         executor: as for `run_audit`.
         progress: as for `run_audit`.
+        loaded: the system, where only a part of what its file declares is to be asked about.
 
     Raises:
         SystemFileError, CheckError: nothing was asked.
         FedauditError: a file cannot be used, and `request.files_must_fit`.
     """
     progress = progress or Progress()
-    loaded, planned = _prepared(request)
+    shared: dict[str, object] = {}
+    loaded, planned = _prepared(request, loaded)
     progress.planned(planned)
     with _one_thread():
-        findings = _findings(request, loaded, planned, store, executor or Serial(), progress)
-    return Answered(loaded.system, root_seed(request, loaded.system.source.sha256), findings)
+        findings = _findings(request, loaded, planned, store, executor or Serial(), progress, shared)
+    return Answered(loaded.system, root_seed(request, loaded.system.source.sha256), findings, shared)
 
 
-def _prepared(request: Request) -> tuple[LoadedSystem, tuple[Planned, ...]]:
+def _prepared(request: Request, loaded: LoadedSystem | None = None) -> tuple[LoadedSystem, tuple[Planned, ...]]:
     """Return the system and what becomes of each check."""
-    loaded = load_system(request.system_file)
+    loaded = loaded or load_system(request.system_file)
     checks = unique((*discover(), *request.extra_checks))
     can = capabilities(policy=request.policy_sha256 is not None)
     planned = plan(loaded.system, checks, only=request.only, skip=request.skip, capabilities=can)
@@ -209,11 +214,11 @@ def _findings(
     store: EvidenceStore,
     executor: Executor,
     progress: Progress,
+    shared: dict[str, object],
 ) -> tuple[Finding, ...]:
     options = replace(request.options, expected_digests=loaded.expected_digests, policy_sha256=request.policy_sha256)
     measured: list[Finding] = []  # what checks that need `findings` may read: not one another's
     last: list[Finding] = []
-    shared: dict[str, object] = {}
     for one in planned:
         context = Context(
             check=one.check,

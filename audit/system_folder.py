@@ -16,9 +16,9 @@ import numpy as np
 from safetensors.torch import save_file
 from torch import Tensor
 
-from reports.toml_writer import toml_text
 from reports.digests import artifact_sha256
 from reports.errors import FedauditError
+from reports.toml_writer import toml_text
 
 
 class FolderError(FedauditError):

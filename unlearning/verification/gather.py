@@ -64,7 +64,7 @@ def gather(
         seed: Root seed of the run.
         executor: Runs the trials.
         cache: Keeps trained models; the auditor's, never the owner's.
-        models: References to train; None for what the effort says.
+        models: References to train; None for what the effort says, 0 to take the owner's oracles and train none.
         report_progress: Told (done, total) of each set.
 
     Raises:
@@ -83,7 +83,7 @@ def gather(
         twin_matched=delivered.twin is not None and label_matched(asked.forget, delivered.twin),
     )  # fmt: skip
     questions = _questions(delivered)
-    if questions is None:
+    if questions is None or models == 0:
         return _with_supplied(found, asked, delivered)
     pool = OraclePool(questions, executor or Serial(), cache, report_progress)
     found = replace(found, engine=engine_for(questions.federation, (0,), questions.engine).name)
