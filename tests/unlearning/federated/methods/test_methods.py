@@ -1,7 +1,7 @@
 """What holds for every method: one code for one model and for many, and a control that only forgets nothing."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unlearning.errors import UnlearningError
 from unlearning.federated.engine import Sequential
-from unlearning.federated.methods import METHODS, History, Method, Setting, method
+from unlearning.federated.methods import METHODS, History, Method, Setting, UnlearningResult, method
 from unlearning.federated.methods.base import RoundNote
 from unlearning.federated.stacked import StackedFederation
 
@@ -23,13 +23,12 @@ VARIANTS: dict[str, Method] = {
     "ffum-fresh": method("ffum", reset="init"),
     "ffum-rewound": method("ffum", reset="rewind:2"),
 }
-IDLE_WITHOUT_A_REQUEST = {"no-op"}
 NEEDS_WHOLE_CLIENTS = {"projected-ascent", "distillation"}
 
 
 @pytest.fixture(scope="module")
 def trained(scenes: Any) -> Setting:
-    """One model of five clients, on the engine that makes what is delivered."""
+    """One model of four clients, on the engine that makes what is delivered."""
     return scenes.asked(
         Sequential(scenes.federation(5, 3, 4, 2, local_epochs=1, rounds=3, batch_size=5), (11,)), twin=None
     )
@@ -56,34 +55,56 @@ def test_many_models_forget_as_one_by_one_whoever_else_does(
     assert (fast.progress, fast.kept, fast.warnings) == (slow.progress, slow.kept, slow.warnings)
 
 
-@pytest.mark.parametrize("name", sorted(set(METHODS) - IDLE_WITHOUT_A_REQUEST))
-def test_with_nothing_to_forget_the_method_still_does_all_else(trained: Setting, flattened: Flatten, name: str) -> None:
+@dataclass(frozen=True)
+class Ran:
+    """One run of a method, with every round it told of."""
+
+    method: Method
+    result: UnlearningResult
+    notes: tuple[RoundNote, ...]
+
+    def participants(self, *, away: bool) -> set[int]:
+        """Whoever takes part in max phases, or in any other round."""
+        return {one for note in self.notes if (note.kind == "max") == away for one in note.outcome.participants(0)}
+
+
+@pytest.fixture(scope="module", params=METHODS)
+def ran(request: pytest.FixtureRequest, scenes: Any, trained: Setting) -> Ran:
+    """Every method, asked to forget clients 0 and 2."""
+    notes: list[RoundNote] = []
+    asked = METHODS[request.param]()
+    result = asked.run(scenes.asked_for(trained, "client:0,2", watch=notes.append, kept=2))
+    return Ran(asked, result, tuple(notes))
+
+
+def test_the_forget_clients_train_in_no_round_but_a_max_phase(ran: Ran) -> None:
+    assert ran.participants(away=False) <= {1, 3, 4}  # 4: the server itself, where it distils
+    assert ran.participants(away=True) == ({0, 2} if ran.method.needs.forget_client else set())
+
+
+def test_rounds_are_counted_one_by_one_and_their_work_is_the_methods(ran: Ran, trained: Setting) -> None:
+    first = 1 if ran.method.name in ("retrain", "rapid-retrain", "federaser") else trained.before.rounds + 1
+    assert [note.index for note in ran.notes] == list(range(first, first + len(ran.notes)))
+    assert sum(note.work for note in ran.notes) == ran.result.models.work.example_gradients
+
+
+def test_with_nothing_to_forget_the_method_still_does_all_else(
+    ran: Ran, scenes: Any, trained: Setting, flattened: Flatten
+) -> None:
     seen: list[RoundNote] = []
-    forgetting: list[RoundNote] = []
-    after = METHODS[name]().control(replace(trained, watch=seen.append), kept=2)
-    METHODS[name]().run(replace(trained, watch=forgetting.append, kept=2))
-    kinds = [note.kind for note in seen]
-    assert kinds
-    assert kinds == [note.kind for note in forgetting if note.kind != "max"]
-    assert {note.loss_forget for note in seen} == {None}
-    assert 0 not in {client for note in seen for client in note.outcome.participants(0)}
+    after = ran.method.control(scenes.asked_for(trained, "client:0,2", watch=seen.append), kept=2)
+    assert [note.kind for note in seen] == [note.kind for note in ran.notes if note.kind != "max"]
+    assert {note.loss_forget for note in seen} <= {None}
+    assert not {0, 2} & {client for note in seen for client in note.outcome.participants(0)}
     moved = float((flattened(after.tensors) - flattened(trained.before.tensors)).norm())
-    assert moved > 0.01 or name == "distillation"  # which subtracts nothing, and learns from itself
+    assert (moved > 0.01) == (ran.method.name not in ("no-op", "distillation"))  # which learns from itself
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_the_forget_clients_train_in_no_round_but_a_max_phase(scenes: Any, trained: Setting, name: str) -> None:
-    seen: list[RoundNote] = []
-    METHODS[name]().run(scenes.asked_for(trained, "client:0,2", watch=seen.append))
-    for note in seen:
-        present = set(note.outcome.participants(0))
-        assert present <= ({0, 2} if note.kind == "max" else {1, 3, 4})  # 4: the server itself, where it distils
-    if METHODS[name].needs.forget_client:
-        assert {client for note in seen if note.kind == "max" for client in note.outcome.participants(0)} == {0, 2}
+PARTS = [(name, "sample:0=0-1/2=1") for name in sorted(set(METHODS) - NEEDS_WHOLE_CLIENTS)]
+PARTS += [(name, "class:1") for name in ("ffum", "federaser", "rewind")]
 
 
-@pytest.mark.parametrize("name", sorted(set(METHODS) - NEEDS_WHOLE_CLIENTS))
-@pytest.mark.parametrize("request_", ["sample:0=0-1", "class:1"])
+@pytest.mark.parametrize(("name", "request_"), PARTS)
 def test_a_client_keeps_training_on_what_it_keeps(scenes: Any, trained: Setting, name: str, request_: str) -> None:
     seen: list[RoundNote] = []
     setting = scenes.asked_for(trained, request_, watch=seen.append)
@@ -109,42 +130,31 @@ def test_what_takes_back_whole_clients_refuses_to_take_back_a_part(
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_an_offline_forget_client_is_left_alone_and_told_of(trained: Setting, name: str) -> None:
+def test_clients_that_do_not_answer_are_left_alone_and_the_forget_client_is_told_of(
+    trained: Setting, name: str
+) -> None:
     seen: list[RoundNote] = []
-    result = METHODS[name]().run(replace(trained, watch=seen.append, offline=frozenset({0})))
-    assert 0 not in {client for note in seen for client in note.outcome.participants(0)}
+    result = METHODS[name]().run(replace(trained, watch=seen.append, offline=frozenset({0, 2})))
+    assert not {0, 2} & {client for note in seen for client in note.outcome.participants(0)}
     assert (result.progress == "degraded") == METHODS[name].needs.forget_client
     if result.progress == "degraded":
         assert any("did not answer" in warning for warning in result.warnings)
         assert "max" not in {note.kind for note in seen}
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_retained_clients_that_do_not_answer_are_left_out(trained: Setting, name: str) -> None:
-    seen: list[RoundNote] = []
-    METHODS[name]().run(replace(trained, watch=seen.append, offline=frozenset({2})))
-    assert 2 not in {client for note in seen for client in note.outcome.participants(0)}
+READS = [name for name, kind in METHODS.items() if kind.needs.stored_globals or kind.needs.stored_updates]
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_rounds_are_counted_one_by_one_and_their_work_is_the_methods(trained: Setting, name: str) -> None:
-    seen: list[RoundNote] = []
-    result = METHODS[name]().run(replace(trained, watch=seen.append))
-    first = 1 if name in ("retrain", "rapid-retrain", "federaser") else trained.before.rounds + 1
-    assert [note.index for note in seen] == list(range(first, first + len(seen)))
-    assert sum(note.work for note in seen) == result.models.work.example_gradients
+@pytest.mark.parametrize("name", READS)
+def test_a_method_that_needs_a_recording_says_what_to_record(trained: Setting, name: str) -> None:
+    with pytest.raises(UnlearningError, match=r"^[^\n]+\n  Record [^\n]+$") as caught:  # one sentence and its mend
+        METHODS[name]().run(replace(trained, history=History()))
+    assert caught.value.code == "unlearning.recording"
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_what_a_method_needs_is_what_it_reads(trained: Setting, name: str) -> None:
-    needs = METHODS[name].needs
-    bare = replace(trained, history=History(), unlabelled=None)
-    if needs.stored_globals or needs.stored_updates or needs.unlabelled_data:
-        with pytest.raises(UnlearningError, match=r"^[^\n]+\n  [^\n]+$") as caught:  # one sentence and its mend
-            METHODS[name]().run(bare)
-        assert caught.value.code in ("unlearning.recording", "unlearning.data")
-    else:
-        METHODS[name]().run(bare)
+@pytest.mark.parametrize("name", sorted(set(METHODS) - set(READS)))
+def test_a_method_that_needs_none_reads_none(trained: Setting, name: str) -> None:
+    METHODS[name]().run(replace(trained, history=History(), unlabelled=None, kept=1))
 
 
 @pytest.mark.parametrize("name", ["projected-ascent", "federaser", "distillation"])
