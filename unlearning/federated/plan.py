@@ -110,7 +110,8 @@ def plan(
     alternatives: list[str] = []
     if found.conflicts:
         others = [kind() for kind in METHODS.values() if kind not in (NoOp, type(method))]
-        alternatives = [one.name for one in others if not _tried(one, federation, parts, given).conflicts]
+        allowed = [one for one in others if not _refused(one, federation, parts, given).conflicts]
+        alternatives = [one.name for one in allowed if not _tried(one, federation, parts, given).conflicts]
     return Plan(
         method=method.name,
         needs=tuple(one.name.replace("_", "-") for one in fields(needs) if getattr(needs, one.name)),
@@ -194,18 +195,23 @@ class _Tried:
 
 
 def _tried(method: Method, federation: SimulatedFederation, parts: Split, given: Conditions) -> _Tried:
+    """Return what a method meets: what forbids it, what it lacks, and what it would cost."""
+    refused, rehearsal = _refused(method, federation, parts, given), Rehearsal(federation)
+    try:
+        work = _rehearsed(method, rehearsal, parts, given)
+    except UnlearningError as error:
+        return replace(refused, conflicts=(*refused.conflicts, error.message))
+    return replace(refused, messages=rehearsal.messages, work=work)
+
+
+def _refused(method: Method, federation: SimulatedFederation, parts: Split, given: Conditions) -> _Tried:
+    """Return what secure aggregation forbids of a method."""
     forgetting = [client for client in parts.forget if client not in given.offline]
     refused = aggregation_conflicts(method, len(forgetting), given.group)
     limitations: tuple[str, ...] = ()
     if isinstance(method, FFUM) and given.accept_single_client_delta:
         refused, limitations = (), refused
-    refused += _small_rounds(federation, parts, given)
-    rehearsal = Rehearsal(federation)
-    try:
-        work = _rehearsed(method, rehearsal, parts, given)
-    except UnlearningError as error:
-        return _Tried((*refused, error.message), limitations)
-    return _Tried(refused, limitations, rehearsal.messages, work)
+    return _Tried((*refused, *_small_rounds(federation, parts, given)), limitations)
 
 
 def _small_rounds(federation: SimulatedFederation, parts: Split, given: Conditions) -> tuple[str, ...]:

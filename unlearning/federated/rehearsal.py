@@ -15,7 +15,7 @@ from unlearning.federated.data import SimulatedFederation
 from unlearning.federated.engine import Sequential
 from unlearning.federated.local import Work
 from unlearning.federated.recipe import TrainingRecipe
-from unlearning.federated.rounds import Models, Phase, RoundOutcome, Stack, floating, less, norms
+from unlearning.federated.rounds import Models, Phase, RoundOutcome, Stack, floating, less
 from unlearning.federated.training import participants, seeded
 
 STEP = 1e-3
@@ -38,6 +38,8 @@ class Rehearsal:
         """Models and updates sent between the server and the clients."""
         self._sequential = Sequential(federation, (federation.recipe.seed,))
         self._taught: set[int] = set()
+        self._moved: Stack = {}
+        self._step: Stack = {}
 
     def __len__(self) -> int:
         return 1
@@ -75,16 +77,18 @@ class Rehearsal:
         if teaches:  # the teacher travels once
             self.messages += len(clients - self._taught)
             self._taught |= clients
-        names = floating(models.tensors)
-        tensors = dict(models.tensors) | {name: models.tensors[name] * (1 + STEP) + STEP for name in names}
-        step = less(tensors, models.tensors)
+        if models.tensors is not self._moved:  # once is enough: large models are not moved again every round
+            names = floating(models.tensors)
+            moved = {name: models.tensors[name] * (1 + STEP) + STEP for name in names}
+            self._moved = {**models.tensors, **moved}
+            self._step = less(self._moved, models.tensors)
         total = sum(len(holders[one]) for one in chosen)
         outcome = RoundOutcome(
             weights={one: torch.tensor([len(holders[one]) / total], dtype=torch.float64) for one in chosen},
-            losses=torch.zeros(1), capped=torch.zeros(1), update_norms=norms(step),
-            deltas=dict.fromkeys(chosen, step) if record else {},
+            losses=torch.zeros(1), capped=torch.zeros(1), update_norms=torch.ones(1),
+            deltas=dict.fromkeys(chosen, self._step) if record else {},
         )  # fmt: skip
-        return replace(models, tensors=tensors, rounds=number, velocity=None, work=work), outcome
+        return replace(models, tensors=self._moved, rounds=number, velocity=None, work=work), outcome
 
 
 def examples_taken(examples: int, recipe: TrainingRecipe) -> int:
