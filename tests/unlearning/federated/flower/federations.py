@@ -37,10 +37,10 @@ def clusters(count: int, generator: torch.Generator) -> ClientData:
     return ClientData(centres[y] + 0.7 * torch.randn(count, 8, generator=generator), y)
 
 
-def federation() -> SimulatedFederation:
-    """Four clients of unequal size; client 0 has labels of its own making, so that there is something to forget."""
+def federation(count: int = CLIENTS) -> SimulatedFederation:
+    """Clients of unequal size; client 0 has labels of its own making, so that there is something to forget."""
     generator = torch.Generator().manual_seed(3)
-    clients = [clusters(20 + 4 * client, generator) for client in range(CLIENTS)]
+    clients = [clusters(20 + 4 * client, generator) for client in range(count)]
     clients[FORGET] = ClientData(clients[FORGET].x, (clients[FORGET].y + 1) % 3)
     recipe = TrainingRecipe(rounds=4, batch_size=8, learning_rate=RATE)
     return SimulatedFederation(FederatedData(tuple(clients), clusters(60, generator)), recipe, network)
@@ -68,7 +68,7 @@ def unlearnt_in_process(simulated: SimulatedFederation, before: Models, **parame
 
 
 def client_app(clients: Sequence[ClientData], mods: list[Any] | None = None, batch_size: int = 8) -> Any:
-    """One app for all nodes, as in a simulation; plain training moves every weight by its node's number."""
+    """One app for all nodes, as in a simulation; plain training moves every weight by its node's number plus 1."""
     from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
     from flwr.clientapp import ClientApp
 
@@ -86,7 +86,7 @@ def client_app(clients: Sequence[ClientData], mods: list[Any] | None = None, bat
         if phase_of(message) == "min":
             return unlearn_min(message, context, model=network(), loader=loader(context), learning_rate=RATE)
         arrays = message.content["arrays"].to_torch_state_dict()
-        moved = {name: one + context.node_config["partition-id"] for name, one in arrays.items()}
+        moved = {name: one + (context.node_config["partition-id"] + 1) for name, one in arrays.items()}
         metrics = MetricRecord({"num-examples": len(loader(context).data)})
         return Message(RecordDict({"arrays": ArrayRecord(moved), "metrics": metrics}), reply_to=message)
 
