@@ -114,7 +114,7 @@ class _Reader:
                 return None
             read = self._read(path, f"data.{name}", said.path)
         except (FederationFileError, FileError) as error:
-            self._fault(name, error.message)
+            self.record = self.record.with_fault("data", error.message)  # which names the set
             return None
         except (OSError, RuntimeError) as error:  # a name too long for the system, a link that leads to itself
             self._fault(name, f"{said.path[:80]!r} cannot be opened ({type(error).__name__})")

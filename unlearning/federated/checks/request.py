@@ -15,11 +15,12 @@ from reports.model import (
     System,
     Threshold,
 )  # fmt: skip
-from unlearning.federated.checks.verified import CONTROLS, KINDS, asked, delivered_of, key_of, skip
+from unlearning.federated.checks.transcript import shown
+from unlearning.federated.checks.verified import CONTROLS, KINDS, asked, delivered_of, key_of
 from unlearning.federated.data import ClientData
 from unlearning.federated.delivered import Delivered
-from unlearning.federated.twins import LARGEST_DISTANCE, NEAR, label_distance, label_matched
-from unlearning.verification.overlap import Overlap, notices_a_copy, overlap
+from unlearning.federated.twins import LARGEST_DISTANCE, label_distance, label_matched, near_duplicates
+from unlearning.verification.overlap import Overlap, notices_copies, overlap
 
 OWN_FAULTS = ("data", "request")
 """Codes of the faults of a transcript that are about the request's files."""
@@ -60,26 +61,23 @@ def request(system: System, ctx: Context) -> Iterator[Finding]:
 def _answer(system: System, ctx: Context, declared: ErasureRequest) -> Finding:
     delivered = delivered_of(system, ctx, declared)
     forget, retain = delivered.forget, delivered.retain
-    if forget is None or retain is None:
-        return skip(ctx, declared, "There is no forget set, or no retained data.", "missing:unlearning.retain")
-    if forget.x.shape[1:] != retain.x.shape[1:]:
-        return _finding(ctx, declared, Status.FAIL, "Forgotten and retained examples have different shapes.")
+    assert forget is not None and retain is not None  # noqa: S101, PT018  both are declared, so they were read
     common = overlap(forget, retain)
     measurements = [*_overlap_measurements(common), *_twin_measurements(forget, delivered.twin)]
-    wrong = [fault.message for fault in delivered.faults if fault.code in OWN_FAULTS]
+    wrong = [shown(fault) for fault in delivered.faults if fault.code in OWN_FAULTS]
     if common.exact:
         told = f"{common.exact} of {common.examples} examples to be forgotten stand among the retained ones."
         return _finding(ctx, declared, Status.FAIL, told, measurements, remedy=SEPARATE, wrong=wrong)
     if wrong:
         more = f" ({len(wrong) - 1} more)" if len(wrong) > 1 else ""
-        told = f"The transcript names other data than was declared: {wrong[0][:200]}{more}."
+        told = f"The transcript names other data than was declared: {wrong[0]}{more}."
         return _finding(ctx, declared, Status.FAIL, told, measurements, remedy=RIGHT_FILES, wrong=wrong)
     reason, told, remedy = _undecided(delivered, forget, retain, common)
     if reason:
         return _finding(ctx, declared, Status.INCONCLUSIVE, told, measurements, remedy=remedy, reason=reason)
     twin = " and the twin has its labels" if delivered.twin is not None else ""
     told = f"None of the {common.examples} examples to be forgotten stands among the {len(retain)} retained ones{twin}."
-    return _finding(ctx, declared, Status.PASS, told, measurements, limitations=_limitations(delivered))
+    return _finding(ctx, declared, Status.PASS, told, measurements, limitations=_limitations(delivered, common))
 
 
 def _undecided(
@@ -94,15 +92,15 @@ def _undecided(
         distance = label_distance(forget, twin)
         told = f"The twin's labels are not those of the forget set: their total variation is {distance:.3f}."
         return "twin-labels", told, OTHER_TWIN
-    if twin is not None and (shared := overlap(twin, forget).exact + overlap(twin, retain).exact):
+    if twin is not None and (shared := near_duplicates(twin, forget, 0.0) + near_duplicates(twin, retain, 0.0)):
         return "twin-not-held-out", f"{shared} examples of the twin are forgotten or retained ones.", OTHER_TWIN
-    if not notices_a_copy(forget, retain):
+    if not notices_copies(forget, retain):
         return "control-failed", "A copy of a forgotten example, put among the retained ones, was not found.", None
     return "", "", None
 
 
 def _overlap_measurements(common: Overlap) -> list[Measurement]:
-    method = f"examples compared number by number; near: root mean square difference at most {NEAR:g}"
+    method = f"examples compared number by number; near: root mean square difference at most {common.tolerance:.3g}"
     return [
         Measurement(name=name, value=value, n=common.examples, method=method, threshold=AT_MOST_NONE)
         for name, value in (("overlapping_examples", common.exact), ("near_duplicates", common.near - common.exact))
@@ -121,10 +119,10 @@ def _twin_measurements(forget: ClientData, twin: ClientData | None) -> list[Meas
     ]  # fmt: skip
 
 
-def _limitations(delivered: Delivered) -> list[str]:
+def _limitations(delivered: Delivered, common: Overlap) -> list[str]:
     found = [
         "That the declared files are what was asked to be forgotten, and all of it, is the owner's word.",
-        f"A copy that was changed by more than {NEAR:g} (root mean square), turned or cut is not found.",
+        f"A copy that was changed by more than {common.tolerance:.3g} (root mean square), turned or cut is not found.",
     ]
     if delivered.header is None:
         found.append("Without a transcript's header nothing says which files the unlearning saw.")

@@ -17,6 +17,7 @@ from reports.model import (
     System,
     Threshold,
 )  # fmt: skip
+from reports.nouns import printable
 from unlearning.federated.checks.verified import CONTROLS, KINDS, asked, delivered_of, key_of
 from unlearning.federated.delivered import Delivered
 from unlearning.federated.delivered_record import DELIVERED_FAULTS
@@ -66,7 +67,7 @@ def _answer(system: System, ctx: Context, declared: ErasureRequest) -> Finding:
     if delivered.faults:
         faults = sorted(delivered.faults, key=lambda one: TELLING.index(one.code) if one.code in TELLING else 9)
         more = f" ({len(faults) - 1} more faults)" if len(faults) > 1 else ""
-        told = f"The record is at fault in {faults[0].message[:200]}{more}."
+        told = f"The record is at fault in {shown(faults[0])}{more}."
         return _finding(ctx, declared, Status.FAIL, told, measurements, _detail(delivered.faults), AS_WRITTEN)
     if ratio is not None and ratio < LEAST_NOISE:
         told = f"Differential privacy is claimed, and a round has {ratio:.2g} times the claimed noise a coordinate."
@@ -78,8 +79,18 @@ def _answer(system: System, ctx: Context, declared: ErasureRequest) -> Finding:
     if not _notices_one_byte(ctx.folder / (declared.transcript.path if declared.transcript else "")):
         told = "One flipped byte in a copy of the record went unnoticed, so nothing is shown."
         return _finding(ctx, declared, Status.INCONCLUSIVE, told, measurements, reason="control-failed")
-    told = f"All {len(delivered.rounds)} recorded rounds hang together, and models and data are those they name."
+    rounds = "one round" if len(delivered.rounds) == 1 else f"{len(delivered.rounds)} rounds"
+    told = f"The record of {rounds} hangs together, and models and data are those it names."
     return _finding(ctx, declared, Status.PASS, told, measurements)
+
+
+def shown(fault: TranscriptFault, length: int = 200) -> str:
+    """Return what a fault says, fit for a report: it may quote what somebody else wrote."""
+    try:
+        text = printable(fault.message)
+    except ValueError:
+        text = ascii(fault.message)
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def _least_noise_ratio(delivered: Delivered) -> float | None:
@@ -100,7 +111,7 @@ def _notices_one_byte(path: Path) -> bool:
 
 
 def _detail(faults: tuple[TranscriptFault, ...]) -> str:
-    lines = [f"{fault.message[:300]} ({DELIVERED_FAULTS.get(fault.code, fault.code)})" for fault in faults[:SHOWN]]
+    lines = [f"{shown(fault, 300)} ({DELIVERED_FAULTS.get(fault.code, fault.code)})" for fault in faults[:SHOWN]]
     return "\n".join([*lines, f"{len(faults) - SHOWN} more."] if len(faults) > SHOWN else lines)
 
 
