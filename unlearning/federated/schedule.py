@@ -31,7 +31,9 @@ class Rounds:
     """Of retained training afterwards."""
 
     def __str__(self) -> str:
-        return f"{self.train} train, {self.min} min and {self.post} post rounds"
+        counted = {"train": self.train, "min": self.min, "post": self.post}
+        told = " and ".join(f"{count} {phase}" for phase, count in counted.items() if count)
+        return f"{told} rounds" if told else "no round"
 
 
 def delivered_rounds(lines: Sequence[Round], kept: int | None) -> Rounds:

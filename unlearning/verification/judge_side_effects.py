@@ -12,6 +12,18 @@ from unlearning.verification.utility import AccuracyGap
 from unlearning.verification.verdict import PASS, Outcome, fail, skipped, undecided
 
 
+@dataclass(frozen=True)
+class MeanPower:
+    """Share of held-out originals that the mean score alone rejects: how surely an overshoot as large would be seen."""
+
+    value: float
+    """Of the originals."""
+    interval: Interval
+    """Exact bounds, two-sided."""
+    originals: int
+    """How many there were."""
+
+
 @dataclass(frozen=True, eq=False)
 class OverForgettingVerdict:
     """Whether the forget set is known less than if it had never been seen."""
@@ -22,8 +34,8 @@ class OverForgettingVerdict:
     """Forget set against its twin, by the loss alone; None without a twin of the same labels."""
     rank: RankResult | None = None
     """The rank test, of which the mean is looked at."""
-    power: Interval | None = None
-    """Share of originals that the mean alone rejects: what an overshoot of the same size would be seen with."""
+    power: MeanPower | None = None
+    """Of the mean alone."""
     anamnesis: Anamnesis | None = None
     """How quickly the forget set is learnt again, against retrained models."""
 
@@ -48,7 +60,7 @@ def judge_over_forgetting(
     reference: Reference,
     twin: Membership | None,
     rank: RankResult | None,
-    power: Interval | None,
+    power: MeanPower | None,
     anamnesis: Anamnesis | None = None,
     thresholds: Thresholds | None = None,
 ) -> OverForgettingVerdict:
@@ -75,7 +87,7 @@ def judge_over_forgetting(
         outcome = fail()
     elif comparable is None:
         outcome = undecided("length-mismatch" if reference.length_differs else "budget")
-    elif power is None or power.low < limits.least_power:
+    elif power is None or power.interval.low < limits.least_power:
         outcome = undecided("no-power")
     elif reference.models < limits.least_oracles:
         outcome = undecided("budget")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from reports.executor import Executor
-from reports.model import Effort, Interval
+from reports.model import Effort
 from reports.statistics import clopper_pearson
 from unlearning.federated.delivered import Delivered
 from unlearning.federated.oracles import OracleCache
@@ -24,6 +24,7 @@ from unlearning.verification.judge_method import MethodVerdict, judge_method
 from unlearning.verification.judge_residual import ResidualVerdict, judge_residual
 from unlearning.verification.judge_screening import BackdoorVerdict, ScreeningVerdict, judge_backdoor, judge_screening
 from unlearning.verification.judge_side_effects import (
+    MeanPower,
     OverForgettingVerdict,
     UtilityVerdict,
     judge_over_forgetting,
@@ -76,14 +77,15 @@ class VerificationReport:
         return rank_test(found.after.scores()[0], found.strict, found.strict_originals, level=level)
 
     @functools.cached_property
-    def mean_power(self) -> Interval | None:
-        """Share of held-out originals that the mean alone rejects: a model pushed as far the other way, too."""
+    def mean_power(self) -> MeanPower | None:
+        """How many held-out originals the mean alone rejects: as many as of models pushed as far the other way."""
         found = self.evidence
         if self.rank is None or found.references is None or found.originals is None:
             return None
         oracles, originals = found.references.scores(), found.originals
         ranked = [rank_test(one, oracles, originals[:2], level=self.rank.level) for one in originals]
-        return clopper_pearson(sum(one.mean_p_value <= one.level for one in ranked), len(ranked))
+        rejected = sum(one.mean_p_value <= one.level for one in ranked)
+        return MeanPower(rejected / len(ranked), clopper_pearson(rejected, len(ranked)), len(ranked))
 
     def _rank(self, scores: Array) -> RankResult | None:
         found, level = self.evidence, self.thresholds.level(self.evidence.reference.models)

@@ -220,7 +220,7 @@ def test_an_overshoot_fails_by_rank_and_by_twin(world: World, answering: Any) ->
 def test_no_overshoot_passes_only_where_one_would_have_been_seen(world: World) -> None:
     report = world().report()
     assert report.mean_power is not None
-    assert report.mean_power.low >= 0.8
+    assert report.mean_power.interval.low >= 0.8
     assert report.over_forgetting.outcome.passed
     faint = world(trace=0.45).report()
     assert (faint.over_forgetting.outcome.status, faint.over_forgetting.outcome.reason) == (UNDECIDED, "no-power")

@@ -32,28 +32,31 @@ def at_least(limit: float) -> Threshold:
 
 
 def rank_measurements(
-    rank: RankResult, reference: Reference, limits: Thresholds, *, prefix: str = "", decides: bool = True
+    rank: RankResult, reference: Reference, limits: Thresholds, *, decides: bool
 ) -> list[Measurement]:
     """Return the figures of a rank test; without limits where it does not decide."""
-    oracles, originals = len(rank.oracles.statistic), len(rank.originals.statistic)
-    of = f"{oracles} {reference.kind if not prefix else 'strict'} references"
+    power = Measurement(
+        name="rank_power", value=rank.power, interval=rank.power_interval, n=len(rank.originals.statistic),
+        method="share of held-out originals that the same test rejects; Clopper-Pearson, two-sided",
+        threshold=at_least(limits.least_power) if decides else None, control=rank.level,
+    )  # fmt: skip
+    return [*standing(rank, reference.kind, at_most(limits.most_residual) if decides else None), power]
+
+
+def standing(rank: RankResult, kind: str, limit: Threshold | None = None, prefix: str = "") -> list[Measurement]:
+    """Return where a model stands among references of a kind: its share of the trace, where there is one, and p."""
+    oracles = len(rank.oracles.statistic)
     found = [
         Measurement(
             name=f"{prefix}rank_p_value", value=rank.p_value, n=oracles,
-            method=f"exact rank test among {of}, rejected at or below {rank.level:g} (Barnard 1963)",
-        ),
-        Measurement(
-            name=f"{prefix}rank_power", value=rank.power, interval=rank.power_interval, n=originals,
-            method="share of held-out originals that the same test rejects; Clopper-Pearson, two-sided",
-            threshold=at_least(limits.least_power) if decides else None, control=rank.level,
-        ),
+            method=f"exact rank test among {oracles} {kind} references, rejected from {rank.level:g} (Barnard 1963)",
+        )
     ]  # fmt: skip
-    if rank.residual is not None:
+    if (residual := rank.residual) is not None:
         share = Measurement(
-            name=f"{prefix}residual_influence_share", value=rank.residual.value, interval=rank.residual.interval,
-            n=oracles, method=f"projection on the originals' trace, {of}; 0 like a retrained model, 1 like an original",
-            threshold=at_most(limits.most_residual) if decides else None,
-            control=float(rank.residual.originals.mean()),
+            name=f"{prefix}residual_influence_share", value=residual.value, interval=residual.interval, n=oracles,
+            method=f"projection on the originals' trace, by {oracles} {kind} references; 0 like a retrained model",
+            threshold=limit, control=float(residual.originals.mean()),
         )  # fmt: skip
         found.insert(0, share)
     return found

@@ -16,7 +16,7 @@ from unlearning.federated.checks.verified import (
     report_of,
     setting,
 )
-from unlearning.verification.judge_side_effects import OverForgettingVerdict
+from unlearning.verification.judge_side_effects import MeanPower, OverForgettingVerdict
 from unlearning.verification.rank import RankResult
 from unlearning.verification.suite import VerificationReport
 from unlearning.verification.thresholds import Thresholds
@@ -77,7 +77,7 @@ def _summary(report: VerificationReport, verdict: OverForgettingVerdict) -> str:
         return f"No overshoot was detected: {told}."
     match verdict.outcome.reason:
         case "no-power" if verdict.power is not None:
-            least = f"at least {verdict.power.low:.0%}"
+            least = f"at least {verdict.power.interval.low:.0%}"
             return f"The mean rejects too few originals ({least}) to exclude an overshoot; {told}."
         case "length-mismatch":
             return f"The references were trained for other rounds than the delivered model; {told}."
@@ -99,7 +99,7 @@ def _measurements(verdict: OverForgettingVerdict, limits: Thresholds) -> list[Me
     return found
 
 
-def _of_rank(rank: RankResult, power: Interval | None, limits: Thresholds) -> list[Measurement]:
+def _of_rank(rank: RankResult, power: MeanPower | None, limits: Thresholds) -> list[Measurement]:
     width = 1.96 * float(rank.oracles.mean.std(ddof=1))
     shift = rank.mean_shift
     found = [
@@ -114,11 +114,10 @@ def _of_rank(rank: RankResult, power: Interval | None, limits: Thresholds) -> li
         ),
     ]  # fmt: skip
     if power is not None:
-        share = (power.low + power.high) / 2
         found.append(
             Measurement(
-                name="mean_rank_power", value=share, interval=power, n=len(rank.originals.mean),
-                method="middle of the Clopper-Pearson interval of the share of originals that the mean rejects",
+                name="mean_rank_power", value=power.value, interval=power.interval, n=power.originals,
+                method="share of held-out originals that the mean alone rejects; Clopper-Pearson, two-sided",
                 threshold=at_least(limits.least_power), control=rank.level,
             )
         )  # fmt: skip

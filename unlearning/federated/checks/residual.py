@@ -4,7 +4,14 @@ from collections.abc import Iterator
 
 from reports.check import Context, check
 from reports.model import ErasureRequest, Finding, Measurement, Remedy, Severity, Status, Strength, System
-from unlearning.federated.checks.figures import plain, rank_measurements, ratio_measurement, ratio_plot, share_plots
+from unlearning.federated.checks.figures import (
+    plain,
+    rank_measurements,
+    ratio_measurement,
+    ratio_plot,
+    share_plots,
+    standing,
+)
 from unlearning.federated.checks.verified import (
     CONTROLS,
     KINDS,
@@ -78,7 +85,7 @@ def _measurements(report: VerificationReport, verdict: ResidualVerdict) -> list[
     if verdict.distance is not None:
         found.append(ratio_measurement("js_forget_ratio", verdict.distance, limits, verdict.before_distance))
     if report.strict_rank is not None:
-        found += rank_measurements(report.strict_rank, reference, limits, prefix="strict_", decides=False)
+        found += standing(report.strict_rank, "strict", prefix="strict_")
     return found
 
 
@@ -96,19 +103,19 @@ def _evidence(ctx: Context, report: VerificationReport, verdict: ResidualVerdict
 def _summary(report: VerificationReport, verdict: ResidualVerdict) -> str:
     rank, outcome = verdict.rank, verdict.outcome
     if verdict.grade == "A+" and outcome.passed:
-        beside = "" if rank is None else f"; {_standing(rank)}"
+        beside = "" if rank is None else f"; {_rank_told(rank)}"
         return f"Run again without the forgotten data, the exact method gave the delivered model, bit for bit{beside}."
     if outcome.failed:
         return _accusation(verdict)
     if outcome.passed and rank is not None and rank.interval is not None:
         return (
-            f"No influence was detected: {_standing(rank)}, at most {rank.interval.high:.0%} of the original's trace "
+            f"No influence was detected: {_rank_told(rank)}, at most {rank.interval.high:.0%} of the original's trace "
             f"is left, and the same test rejects {rank.power:.0%} of models that did see the data."
         )
     return _undecided(report, verdict)
 
 
-def _standing(rank: RankResult) -> str:
+def _rank_told(rank: RankResult) -> str:
     return f"p = {rank.p_value:.3f} among {len(rank.oracles.statistic)} retrained models (level {rank.level:g})"
 
 
@@ -125,10 +132,10 @@ def _accusation(verdict: ResidualVerdict) -> str:
         share = f"{rank.residual_share:.0%} [{plain(rank.interval)}] of the original's trace"
     match verdict.direction:
         case "remembers":
-            return f"The forgotten data still speaks through the model: {share} is left; {_standing(rank)}."
+            return f"The forgotten data still speaks through the model: {share} is left; {_rank_told(rank)}."
         case "over-forgotten":
-            return f"The model was pushed beyond models that never saw the data: {share}; {_standing(rank)}."
-    return f"The model is none that forgetting leaves: {_standing(rank)}, {share}."
+            return f"The model was pushed beyond models that never saw the data: {share}; {_rank_told(rank)}."
+    return f"The model is none that forgetting leaves: {_rank_told(rank)}, {share}."
 
 
 def _undecided(report: VerificationReport, verdict: ResidualVerdict) -> str:
@@ -137,7 +144,7 @@ def _undecided(report: VerificationReport, verdict: ResidualVerdict) -> str:
         case "no-influence" if rank is not None:
             return (
                 f"There is no influence to forget that could be measured: of models that did see the data the test "
-                f"rejects {rank.power:.0%} [{plain(rank.power_interval)}]; {_standing(rank)}."
+                f"rejects {rank.power:.0%} [{plain(rank.power_interval)}]; {_rank_told(rank)}."
             )
         case "budget" if rank is None:
             return (
@@ -152,7 +159,7 @@ def _undecided(report: VerificationReport, verdict: ResidualVerdict) -> str:
                 f"{reference.rounds}: length alone would tell them apart."
             )
         case "share-not-bounded" if rank is not None and rank.interval is not None:
-            return f"Not detected, and not excluded: {_standing(rank)}; {plain(rank.interval)} of the trace is left."
+            return f"Not detected, and not excluded: {_rank_told(rank)}; {plain(rank.interval)} of the trace is left."
         case "method-failed":
             return "The method was shown not to forget on this data, so this one model cannot pass."
         case "contradicts-replay":
