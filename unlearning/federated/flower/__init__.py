@@ -4,7 +4,7 @@ The server records what may have to be undone, and later has the federation forg
 receipts, and can refuse to go on.
 
     strategy = RecordingStrategy(FedAvg(), Path("recording"))              # train, and keep what forgetting may need
-    strategy = FFUMStrategy(FedAvg(), forget_nodes=[node], {"rounds": 3})  # later: start it with the trained model
+    strategy = FFUMStrategy(FedAvg(), [node], {"rounds": 3})               # later: start it with the trained model
     app = ClientApp(mods=[recorder_mod, deletion_guard_mod])
 """
 

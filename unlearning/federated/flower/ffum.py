@@ -6,7 +6,8 @@
     after     post   the inner strategy with {"unlearn-phase": "post"}: plain training without the forget nodes
 
 The loop is that of `unlearning.federated.methods.ffum`, less what a server cannot know: without the forget data and
-its twin there is no going back to the best round and no early stop.
+its twin there is no going back to the best round and no early stop. As there, what the forget nodes send *is* the model
+after a max phase; nothing here tells a node that forgets from one that takes the occasion to poison.
 """
 
 import logging
@@ -148,7 +149,7 @@ class FFUMStrategy(WrappedStrategy):
         if missing := [node for node in self._forget if node not in listed]:
             self._degrade(server_round, f"forget nodes {_named(missing)} are not there")
         keys = setting_of(self.strategy)
-        return [forgetting(assignment, teacher, self._sent, config, node, keys) for node in sorted(self._asked)]
+        return forgetting(assignment, teacher, self._sent, config, sorted(self._asked), keys)
 
     def aggregate_train(
         self, server_round: int, replies: "Iterable[Message]"

@@ -23,25 +23,27 @@ def forgetting(
     teacher: Teacher,
     arrays: "ArrayRecord",
     config: "ConfigRecord",
-    node: int,
+    nodes: Collection[int],
     keys: InnerSetting,
-) -> "Message":
-    """Return the message that has one node forget.
+) -> "list[Message]":
+    """Return the messages that have nodes forget.
 
     Args:
         assignment: Of the round.
         teacher: The frozen model; travels to a node that does not hold it.
         arrays: The global model.
         config: The caller's own, sent along.
-        node: Flower's id of it.
+        nodes: Flower's ids of them.
         keys: How the records of a message are named.
     """
     from flwr.app import ConfigRecord, Message, RecordDict
 
-    told = ConfigRecord({
-        **config, "server-round": assignment.round, **assignment.config(teacher.file_for(node, arrays))
-    })  # fmt: skip
-    return Message(RecordDict({keys.arrays: arrays, keys.config: told}), node, UNLEARN_MAX)
+    file, messages = teacher.file_beside(arrays), []
+    for node in nodes:
+        told = assignment.config(file if teacher.goes_to(node) else None)
+        record = ConfigRecord({**config, "server-round": assignment.round, **told})
+        messages.append(Message(RecordDict({keys.arrays: arrays, keys.config: record}), node, UNLEARN_MAX))
+    return messages
 
 
 def retaining(
@@ -69,17 +71,16 @@ def retaining(
         mend = f"Give it min_train_nodes and min_available_nodes of {left} at most."
         raise UnlearningError("unlearning.flower", told, mend)
     added: dict[str, Any] = assignment.config() if assignment.phase == "min" else {PHASE: assignment.phase}
-    name = setting_of(inner).config
-    messages = []
+    name, messages = setting_of(inner).config, []
+    file = teacher.file_beside(arrays) if assignment.needs_teacher else None
     for message in inner.configure_train(assignment.round, arrays, ConfigRecord({**config, **added}), seen.as_grid):
         node = message.metadata.dst_node_id
         if node in gone:  # of a strategy that keeps a list of nodes itself
             continue
-        file = teacher.file_for(node, arrays) if assignment.needs_teacher else None
         content = RecordDict(dict(message.content.items()))  # of its own: strategies send one to all
-        content[name] = ConfigRecord({
-            **content.config_records.get(name, {}), **added, **({} if file is None else {TENSORS: file})
-        })  # fmt: skip
+        content[name] = ConfigRecord({**content.config_records.get(name, {}), **added})
+        if assignment.needs_teacher and teacher.goes_to(node) and file is not None:
+            content.config_records[name][TENSORS] = file
         messages.append(Message(
             content, node, message.metadata.message_type, ttl=message.metadata.ttl, group_id=message.metadata.group_id
         ))  # fmt: skip

@@ -30,15 +30,16 @@ class InnerSetting:
 
 def setting_of(strategy: "Strategy") -> InnerSetting:
     """Return what a strategy says of itself."""
-    found: dict[str, Any] = {}
-    for one in reversed(list(_wrapped(strategy))):
-        found |= vars(one)
-    least = max(int(found.get("min_available_nodes", 0)), int(found.get("min_train_nodes", 0)))
+    chain = list(_wrapped(strategy))
+
+    def said(name: str, default: Any) -> Any:
+        return next((getattr(one, name) for one in chain if hasattr(one, name)), default)
+
     return InnerSetting(
-        found.get("arrayrecord_key", "arrays"),
-        found.get("configrecord_key", "config"),
-        found.get("weighted_by_key", "num-examples"),
-        least,
+        said("arrayrecord_key", "arrays"),
+        said("configrecord_key", "config"),
+        said("weighted_by_key", "num-examples"),
+        max(said("min_available_nodes", 0), said("min_train_nodes", 0)),
     )
 
 

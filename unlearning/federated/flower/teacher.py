@@ -9,7 +9,6 @@ from unlearning.errors import UnlearningError
 from unlearning.federated.flower.assignment import TEACHER, Assignment, sent_tensors
 from unlearning.federated.flower.records import digest_of, record_of, tensors_of
 from unlearning.federated.recorder import tensor_bytes
-from unlearning.federated.rounds import Stack, stacked
 
 if TYPE_CHECKING:
     from flwr.app import ArrayRecord, Context, RecordDict
@@ -21,23 +20,20 @@ class Teacher:
     """The server's side: the model, and which nodes hold it."""
 
     def __init__(self, arrays: "ArrayRecord") -> None:
-        self._tensors = tensors_of(arrays)
-        self._file = tensor_bytes(self._tensors)
+        self._file = tensor_bytes(tensors_of(arrays))
         self.digest = hashlib.sha256(self._file).hexdigest()
         """SHA-256 of its safetensors file."""
         self._holders: set[int] = set()
 
-    @property
-    def stack(self) -> Stack:
-        """The model, as a stack of one."""
-        return stacked([self._tensors])
-
-    def file_for(self, node: int, arrays: "ArrayRecord") -> bytes | None:
-        """Return what goes to a node beside the round's model: nothing where it holds the teacher, or gets it so."""
-        if node in self._holders:
-            return None
-        self._holders.add(node)
+    def file_beside(self, arrays: "ArrayRecord") -> bytes | None:
+        """Return what a node that lacks the teacher needs beside a round's model; None where that is the teacher."""
         return None if digest_of(arrays) == self.digest else self._file
+
+    def goes_to(self, node: int) -> bool:
+        """Tell whether a node lacks it; from here on the node counts as a holder."""
+        lacks = node not in self._holders
+        self._holders.add(node)
+        return lacks
 
     def lost(self, node: int) -> None:
         """Learn that a node may not hold it: it failed, and what a failed message brought is not kept."""

@@ -25,9 +25,12 @@ from tests.unlearning.federated.flower.federations import (
 )
 from unlearning.errors import TrainingDiverged, UnlearningError
 from unlearning.federated.data import SimulatedFederation
+from unlearning.federated.engine import Sequential
 from unlearning.federated.flower import FFUMStrategy
 from unlearning.federated.flower.assignment import PHASE, TEACHER, TENSORS
+from unlearning.federated.methods import Setting, method
 from unlearning.federated.recorder import tensor_bytes
+from unlearning.federated.request import UnlearningRequest, split
 from unlearning.federated.rounds import Models, one_of, stacked
 
 pytestmark = pytest.mark.flower
@@ -122,6 +125,17 @@ def test_odd_rounds_go_to_the_forget_nodes_and_even_rounds_to_the_others(
         assert {config[PHASE] for _, _, config in asked} == {phase}
     assert [one.phase for one in strategy.executed] == ["max", "min", "max", "min", "post"]
     assert [one.example_gradients for one in strategy.executed] == [40, 84, 40, 84, 0]  # 20 examples twice, 24+28+32
+
+
+@pytest.mark.parametrize("parameters", [{}, {"rounds": 1}, {"post_rounds": 0}], ids=["default", "one", "no-post"])
+def test_a_run_has_the_phases_that_the_simulated_one_has(
+    simulated: SimulatedFederation, before: Models, parameters: dict[str, Any]
+) -> None:
+    executed: list[str] = []
+    engine, asked = Sequential(simulated, (SEED,)), split(simulated.data, UnlearningRequest.client(FORGET))
+    method("ffum", **parameters).run(Setting(engine, asked, before, watch=lambda note: executed.append(note.kind)))
+    strategy = FFUMStrategy(fed_avg(), [FORGET_NODE], parameters)
+    assert [strategy.phase(number) for number in range(1, strategy.num_rounds + 1)] == executed
 
 
 def test_the_teacher_travels_to_a_node_once(simulated: SimulatedFederation, before: Models) -> None:
