@@ -18,16 +18,18 @@ from audit.manifest import load_system
 from reports.errors import FedauditError
 from reports.executor import Executor
 from reports.model import Effort
+from unlearning.errors import UnlearningError
 from unlearning.federated.data import SimulatedFederation, load_federation
 from unlearning.federated.delivered import load_delivered
 from unlearning.federated.erasure import Erasure
 from unlearning.federated.federation_file import FederationFile, read_federation_file
-from unlearning.federated.folder import Figures, write_folder
+from unlearning.federated.folder import Figures, check_place, write_folder
 from unlearning.federated.methods import Method, method
 from unlearning.federated.plan import Conditions, Plan, plan
 from unlearning.federated.recording import Recorder, Recording, load_recording
 from unlearning.federated.request import UnlearningRequest
 from unlearning.federated.training import train
+from unlearning.verification.replay import replay
 from unlearning.verification.suite import VerificationReport
 from unlearning.verification.suite import verify as verify_delivered
 
@@ -91,8 +93,11 @@ def honoured(commission: Commission, output: Path, say: Say) -> tuple[Figures, s
     """Honour the request and write its folder; return the figures, and a note where it had been honoured before.
 
     Raises:
-        UnlearningError: As `write_folder`, or the recording is of another training.
+        UnlearningError: As `write_folder`; the folder lies in the recording, or that is of another training.
     """
+    check_place(output)
+    if output.resolve().is_relative_to((commission.file.parent / RECORDING).resolve()):
+        raise UnlearningError("unlearning.folder", f"{output} lies in the recording", "Name a folder outside of it.")
     recording = _recorded(commission, say)
     say(f"{commission.method.name}: forgetting {commission.request}")
     erasure = commission.erasure(recording)
@@ -169,7 +174,10 @@ def _verified(place: Path, commission: Commission, models: int, executor: Execut
     trust = commission.declared.model.definition is not None
     delivered = load_delivered(loaded.system, loaded.system.unlearning[0], loaded.folder, trust_code=trust)
     seed = int.from_bytes(sha256(str(commission.request).encode()).digest()[:6], "big")
-    return verify_delivered(delivered, effort=Effort.STANDARD, seed=seed, models=models, executor=executor)
+    return verify_delivered(
+        delivered, effort=Effort.STANDARD, seed=seed, models=models, executor=executor,
+        replayed=lambda: replay(delivered).proves_exactness,
+    )  # fmt: skip
 
 
 def _recorded(commission: Commission, say: Say) -> Recording:

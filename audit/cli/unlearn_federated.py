@@ -92,12 +92,15 @@ def federated(
     from audit.forgetting import Commission, compared, honoured, said, target_of
     from unlearning.federated.methods import METHODS, method
     from unlearning.federated.plan import Conditions, plan
-    from unlearning.federated.request import UnlearningRequest
+    from unlearning.federated.request import UnlearningRequest, ranges
 
     named = {"divergence": divergence, "direction": direction, "reset": reset}
     parameters = settings | {key: value for key, value in named.items() if value is not None}
     how, request = method(name, **parameters), UnlearningRequest.parse(asked)
     file, declared, simulated = target_of(federation, trust_code=trust_code)
+    held = [client for client, examples in enumerate(simulated.data.clients) if len(examples)]
+    if absent := sorted(offline.difference(held)):
+        raise click.UsageError(f"--offline: there is no client {absent[0]}; there are {ranges(held)}")
     given = Conditions(declared.recording, declared.secure_aggregation, offline, accept_single_client_delta)
     planned = plan(how, simulated, request, given)
     if only_plan:

@@ -24,9 +24,12 @@ from unlearning.federated.plan import Plan
 from unlearning.layers import build_layers, describe_layers
 from unlearning.models import layer_list
 
-__all__ = ["Outcome", "figures", "write_folder"]
+__all__ = ["Figures", "Outcome", "check_place", "figures", "write_folder"]
 
 Figures = dict[str, object]
+PARTIAL = ".partial"
+"""A folder that is being written; one that is left was left by a process that was killed."""
+SYSTEM = "system.toml"
 
 
 @dataclass(frozen=True)
@@ -55,15 +58,12 @@ def write_folder(
         planned: What was planned of it.
 
     Raises:
-        UnlearningError: `unlearning.folder`, the target holds something; or as `carry_out`.
+        UnlearningError: As `check_place` and `carry_out`.
     """
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UnlearningError(
-            "unlearning.folder", f"{target} is there already", "Name a folder that is not, or empty it."
-        )
+    check_place(target)
     definition = _definition(declared, origin)
-    draft = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(draft, ignore_errors=True)  # left by a process that was killed
+    draft = target / PARTIAL if target.exists() else target.with_name(f".{target.name}{PARTIAL}")
+    shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     try:
         outcome = carry_out(erasure, draft)
@@ -72,16 +72,39 @@ def write_folder(
         if (federation := _federation(erasure, declared, definition)) is not None:
             (draft / "federation.toml").write_text(toml_text(federation), encoding="utf-8")
         names = sorted(path.name for path in draft.iterdir())
-        found["files"] = {name.partition(".")[0]: name for name in [*names, "system.toml", "result.json"]}
-        (draft / "system.toml").write_text(_system_text(erasure, declared, names, definition), encoding="utf-8")
+        found["files"] = {name.partition(".")[0]: name for name in [*names, SYSTEM, "result.json"]}
+        (draft / SYSTEM).write_text(_system_text(erasure, declared, names, definition), encoding="utf-8")
         text = json.dumps(found, indent=1, sort_keys=True, allow_nan=False)
         (draft / "result.json").write_text(text + "\n", encoding="utf-8")
-        if target.exists():
-            target.rmdir()
-        draft.replace(target)
+        _put(draft, target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return found
+
+
+def check_place(target: Path) -> None:
+    """Raise unless a folder can be written there: nothing is, or an empty folder.
+
+    Raises:
+        UnlearningError: `unlearning.folder`, it holds something, or would lie below a file.
+    """
+    if target.exists():
+        if not target.is_dir() or any(entry.name != PARTIAL for entry in target.iterdir()):
+            told = f"{target} is there already"
+            raise UnlearningError("unlearning.folder", told, "Name a folder that is not, or empty it.")
+        return
+    above = next(one for one in target.absolute().parents if one.exists())
+    if not above.is_dir():
+        raise UnlearningError("unlearning.folder", f"{target}: {above} is no folder", "Name one below a folder.")
+
+
+def _put(draft: Path, target: Path) -> None:
+    """Give a finished folder its name; into one that is there already, such as a mounted one, the files are moved."""
+    if not target.exists():
+        draft.replace(target)
+        return
+    for path in sorted(draft.iterdir(), key=lambda one: one.name == SYSTEM):  # the system file last: then all is there
+        path.replace(target / path.name)
 
 
 def figures(erasure: Erasure, outcome: Outcome, planned: Plan) -> Figures:
