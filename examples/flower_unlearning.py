@@ -27,7 +27,6 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from unlearning.federated.federation_file import Recording
 from unlearning.federated.flower import (
     FFUMStrategy,
     RecordingStrategy,
@@ -39,6 +38,7 @@ from unlearning.federated.flower import (
     unlearn_max,
     unlearn_min,
 )
+from unlearning.federated.recording import Modes
 
 CLIENTS, FORGET, ROUNDS, TEST, RATE, BATCH, SEED = 10, 0, 10, 297, 0.2, 32, 7
 METHOD = {"rounds": 3, "post_rounds": 1}
@@ -141,7 +141,7 @@ def server_app(folder: Path, told: dict[str, Any]) -> ServerApp:
         numbers = {node: int(str(one["client"])) for node, one in asked(grid, "query", nodes).items()}
         [forget] = [node for node, client in numbers.items() if client == FORGET]
 
-        training = RecordingStrategy(averaging(CLIENTS), folder, Recording(client_updates="all"), clients=numbers)
+        training = RecordingStrategy(averaging(CLIENTS), folder, Modes(client_updates="all"), clients=numbers)
         before = training.start(grid, ArrayRecord(network().state_dict()), num_rounds=ROUNDS).arrays
 
         asked(grid, "query.leave", [forget])

@@ -10,7 +10,8 @@ receipts, and can refuse to go on.
 
 from unlearning.federated.flower.assignment import phase_of
 from unlearning.federated.flower.client import unlearn_max, unlearn_min
-from unlearning.federated.flower.ffum import ExecutedRound, FFUMStrategy
+from unlearning.federated.flower.executed import ExecutedRound
+from unlearning.federated.flower.ffum import FFUMStrategy
 from unlearning.federated.flower.mods import deletion_guard_mod, deletion_requested, recorder_mod, request_deletion
 from unlearning.federated.flower.receipts import Receipt, receipts
 from unlearning.federated.flower.recording import RecordingStrategy

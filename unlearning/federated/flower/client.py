@@ -51,7 +51,7 @@ def unlearn_max(message: "Message", context: "Context", *, model: nn.Module, loa
     Args:
         message: Of type `train.unlearn_max`.
         context: The client's; keeps the teacher between rounds.
-        model: The architecture, which gives logits; its weights are overwritten.
+        model: The architecture, which gives logits, on the CPU; its weights are overwritten.
         loader: What is to be forgotten. Read once, whole; its first batch says how large one is, and in which order
             examples are taken is drawn from the server's seed.
 
@@ -86,7 +86,7 @@ def unlearn_min(
     Args:
         message: Of a round whose config says {"unlearn-phase": "min"}.
         context: The client's; keeps the teacher between rounds.
-        model: The architecture, which gives logits; its weights are overwritten.
+        model: The architecture, which gives logits, on the CPU; its weights are overwritten.
         loader: What is retained; read as in `unlearn_max`.
         learning_rate: Of usual training; the method's lr_min goes before.
         momentum: Of usual training; the method's momentum goes before.

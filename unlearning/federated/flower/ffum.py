@@ -12,21 +12,21 @@ after a max phase; nothing here tells a node that forgets from one that takes th
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from unlearning.errors import TrainingDiverged, UnlearningError
 from unlearning.federated.flower.assignment import Assignment, FlowerPhase
+from unlearning.federated.flower.executed import ExecutedRound, executed_round, number_in
 from unlearning.federated.flower.messages import forgetting, retaining
-from unlearning.federated.flower.parameters import checked_method, setting_of
-from unlearning.federated.flower.records import digest_of, record_of, tensors_of
+from unlearning.federated.flower.parameters import checked_method, hides_updates, setting_of
+from unlearning.federated.flower.records import record_of, tensors_of
 from unlearning.federated.flower.teacher import Teacher
 from unlearning.federated.flower.wrapped import WrappedStrategy
 from unlearning.federated.methods.base import Progress
 from unlearning.federated.methods.ffum import MOSTLY_CAPPED, still
-from unlearning.federated.rounds import Models, less, norms, one_of, stacked
+from unlearning.federated.rounds import Models, one_of, stacked
 from unlearning.federated.training import seeded
 
 if TYPE_CHECKING:
@@ -34,29 +34,9 @@ if TYPE_CHECKING:
     from flwr.serverapp import Grid
     from flwr.serverapp.strategy import Result, Strategy
 
-__all__ = ["ExecutedRound", "FFUMStrategy"]
+__all__ = ["FFUMStrategy"]
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ExecutedRound:
-    """What a round did, as far as the server sees it."""
-
-    index: int
-    """Flower's number of it."""
-    phase: FlowerPhase
-    """What it was for."""
-    nodes: tuple[int, ...]
-    """Whose replies came, ascending."""
-    model: str
-    """Digest of the global model after it: the SHA-256 of its safetensors file."""
-    update_norm: float
-    """L2 norm of the global model's step."""
-    capped: float | None
-    """Share of examples that had reached the cap; None where the replies do not say."""
-    example_gradients: int
-    """Gradients of single examples, as far as the replies say."""
 
 
 class FFUMStrategy(WrappedStrategy):
@@ -103,8 +83,8 @@ class FFUMStrategy(WrappedStrategy):
         self._teacher = None if teacher is None else Teacher(teacher)
         self._sent: ArrayRecord | None = None
         self._asked: frozenset[int] = frozenset()
-        self._degraded = self._still = False
-        self._capped = 0.0
+        self._hidden = self._degraded = self._still = False
+        self._capped: float | None = None
 
     @property
     def num_rounds(self) -> int:
@@ -119,7 +99,7 @@ class FFUMStrategy(WrappedStrategy):
             return "none"
         if self._degraded:
             return "degraded"
-        return "capped" if self._capped > MOSTLY_CAPPED else "ok"
+        return "capped" if (self._capped or 0.0) > MOSTLY_CAPPED else "ok"
 
     def phase(self, server_round: int) -> FlowerPhase:
         """Return what one of Flower's rounds is for."""
@@ -130,7 +110,12 @@ class FFUMStrategy(WrappedStrategy):
     def configure_train(
         self, server_round: int, arrays: "ArrayRecord", config: "ConfigRecord", grid: "Grid"
     ) -> "Iterable[Message]":
-        """Return the messages of a round: to the forget nodes in odd rounds, to the others in even ones."""
+        """Return the messages of a round: to the forget nodes in odd rounds, to the others in even ones.
+
+        Raises:
+            UnlearningError: `unlearning.conflict`, the update of one forget node would be seen under secure
+                aggregation; `unlearning.flower`, the inner strategy waits for more nodes than are left.
+        """
         self._teacher = teacher = self._teacher or Teacher(arrays)
         phase = self.phase(server_round)
         self._sent, self._asked = arrays, frozenset()
@@ -148,6 +133,10 @@ class FFUMStrategy(WrappedStrategy):
         self._asked = frozenset(node for node in self._forget if node in listed)
         if missing := [node for node in self._forget if node not in listed]:
             self._degrade(server_round, f"forget nodes {_named(missing)} are not there")
+        self._hidden = hides_updates(grid)
+        if self._hidden and len(self._asked) == 1:
+            told = "the sum of one forget node is its update, which secure aggregation is to hide"
+            raise UnlearningError("unlearning.conflict", told, "Take reset = 'init', or more forget nodes.")
         keys = setting_of(self.strategy)
         return forgetting(assignment, teacher, self._sent, config, sorted(self._asked), keys)
 
@@ -170,7 +159,8 @@ class FFUMStrategy(WrappedStrategy):
             return self._forgotten(server_round, heard, self._sent)
         after, metrics = self.strategy.aggregate_train(server_round, heard)
         if after is not None:
-            self._note(server_round, heard, self._sent, after)
+            phase = self.phase(server_round)
+            self.executed.append(executed_round(server_round, phase, heard, self._sent, after))
         return after, metrics
 
     def start(
@@ -183,7 +173,14 @@ class FFUMStrategy(WrappedStrategy):
         evaluate_config: "ConfigRecord | None" = None,
         evaluate_fn: "Callable[[int, ArrayRecord], MetricRecord | None] | None" = None,
     ) -> "Result":
-        """Run the rounds, all of the method's where `num_rounds` is None; the rest is Flower's own."""
+        """Run the rounds, all of the method's where `num_rounds` is None; the rest is Flower's own.
+
+        Raises:
+            UnlearningError: `unlearning.flower`, it has run already.
+        """
+        if self._sent is not None:
+            told = "this strategy has run, and keeps what it did and from which teacher"
+            raise UnlearningError("unlearning.flower", told, "Make a new FFUMStrategy.")
         rounds = self.num_rounds if num_rounds is None else num_rounds
         return super().start(grid, initial_arrays, rounds, timeout, train_config, evaluate_config, evaluate_fn)
 
@@ -203,7 +200,8 @@ class FFUMStrategy(WrappedStrategy):
 
         answers = [reply for reply in heard if reply.has_content()]
         why = "; ".join(str(reply.error.reason) for reply in heard if reply.has_error()) or "no answer in time"
-        if silent := self._asked - {reply.metadata.src_node_id for reply in answers}:
+        silent = self._asked - {reply.metadata.src_node_id for reply in answers}
+        if silent and not (self._hidden and answers):  # there one reply stands for all
             self._degrade(server_round, f"forget nodes {_named(silent)} did not answer ({why[:500]})")
         keys = setting_of(self.strategy)
         after, metrics = FedAvg(weighted_by_key=keys.weight).aggregate_train(server_round, answers)
@@ -213,27 +211,15 @@ class FFUMStrategy(WrappedStrategy):
         if not all(bool(torch.isfinite(tensor).all()) for tensor in moved.tensors.values()):
             told = f"round {server_round}, max phase: a weight is no longer finite"
             raise TrainingDiverged("unlearning.diverged", told, "Lower lr_max.")
-        self._capped = _number(metrics, "capped") or 0.0
-        if self._capped > MOSTLY_CAPPED:
+        self._capped = number_in(metrics, "capped")
+        if self._capped is not None and self._capped > MOSTLY_CAPPED:
             self._warn(f"round {server_round}: {self._capped:.0%} of the forget examples had reached the cap")
         if not self.executed and still(Models(stacked([tensors_of(before)])), moved):
             self._still = True
             self._warn("the first max phase did not move the model: the method did not act, and nothing follows")
             return before, None
-        self._note(server_round, heard, before, after)
+        self.executed.append(executed_round(server_round, "max", heard, before, after, self._capped))
         return after, metrics
-
-    def _note(self, server_round: int, heard: "list[Message]", before: "ArrayRecord", after: "ArrayRecord") -> None:
-        """Write down what a round did."""
-        answers = [reply for reply in heard if reply.has_content()]
-        told = [record for reply in answers for record in reply.content.metric_records.values()]
-        step = less(stacked([tensors_of(after)]), stacked([tensors_of(before)]))
-        phase = self.phase(server_round)
-        self.executed.append(ExecutedRound(
-            server_round, phase, tuple(sorted(reply.metadata.src_node_id for reply in answers)), digest_of(after),
-            float(norms(step)), self._capped if phase == "max" else None,
-            round(sum(_number(one, "example-gradients") or 0 for one in told)),
-        ))  # fmt: skip
 
     def _degrade(self, server_round: int, told: str) -> None:
         self._degraded = True
@@ -246,9 +232,3 @@ class FFUMStrategy(WrappedStrategy):
 
 def _named(nodes: Iterable[int]) -> str:
     return ", ".join(map(str, sorted(nodes)))
-
-
-def _number(record: "MetricRecord | None", key: str) -> float | None:
-    """Return one number of a metric record, where it is there."""
-    value = None if record is None else record.get(key)
-    return float(value) if isinstance(value, int | float) else None

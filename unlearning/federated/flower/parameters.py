@@ -9,9 +9,10 @@ from unlearning.federated.methods import method
 from unlearning.federated.methods.ffum import FFUM
 
 if TYPE_CHECKING:
+    from flwr.serverapp import Grid
     from flwr.serverapp.strategy import Strategy
 
-__all__ = ["InnerSetting", "checked_method", "setting_of"]
+__all__ = ["InnerSetting", "checked_method", "hides_updates", "setting_of"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,11 @@ def checked_method(parameters: Mapping[str, Any], inner: "Strategy", *, has_teac
         told = f"the forget nodes' updates would go without the noise of {private[0]}"
         raise UnlearningError("unlearning.conflict", told, "Take reset = 'init', which has no max phase.")
     return made
+
+
+def hides_updates(grid: "Grid") -> bool:
+    """Tell whether a grid aggregates securely, so that one reply stands for all; by name, since its room is another."""
+    return any(kind.__name__ == "SecAggGrid" for kind in type(grid).__mro__)
 
 
 def _wrapped(strategy: "Strategy | None") -> Iterator[Any]:

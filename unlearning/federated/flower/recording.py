@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reports.nouns import LARGEST_INTEGER
 from unlearning.errors import UnlearningError
 from unlearning.federated.federation_file import Recording as Modes
-from unlearning.federated.flower.parameters import setting_of
+from unlearning.federated.flower.parameters import hides_updates, setting_of
 from unlearning.federated.flower.records import only_arrays, tensors_of
 from unlearning.federated.flower.wrapped import WrappedStrategy
 from unlearning.federated.privacy import Tensors
@@ -73,7 +74,7 @@ class RecordingStrategy(WrappedStrategy):
                 aggregation hides.
         """
         rounds = int(getattr(self.strategy, "num_rounds", 3)) if num_rounds is None else num_rounds
-        self._hidden = any(kind.__name__ == "SecAggGrid" for kind in type(grid).__mro__)  # a room of its own, not ours
+        self._hidden = hides_updates(grid)
         if self._hidden and self._modes.client_updates != "none":
             told = "under secure aggregation no single update reaches the server"
             raise UnlearningError("unlearning.recording", told, 'Record with client_updates = "none".')
@@ -106,7 +107,7 @@ class RecordingStrategy(WrappedStrategy):
 
         Raises:
             UnlearningError: `unlearning.recording`, a number is too large for float16; `unlearning.arrays`, a reply is
-                no update of the model.
+                no update of the model, or its weight none.
         """
         heard = list(replies)  # an iterator can be read once, and the inner strategy is to read it too
         after, metrics = super().aggregate_train(server_round, heard)
@@ -145,10 +146,10 @@ class RecordingStrategy(WrappedStrategy):
         for reply, weight in zip(replies, told, strict=True):
             node = reply.metadata.src_node_id
             self._examples[node] = max(self._examples.get(node, 0), int(weight or 0))
-        total = sum(weight or 0.0 for weight in told)
-        if None in told or total <= 0:
+        weights = [weight for weight in told if weight is not None]
+        if len(weights) < len(told) or not sum(weights):
             return (1 / len(told),) * len(told) if told else ()
-        return tuple(min(1.0, (weight or 0.0) / total) for weight in told)
+        return tuple(weight / sum(weights) for weight in weights)
 
 
 def _ascending(replies: "list[Message]") -> "list[Message]":
@@ -156,8 +157,15 @@ def _ascending(replies: "list[Message]") -> "list[Message]":
 
 
 def _weight(reply: "Message", key: str) -> float | None:
-    """Return the number under `key` in a reply's metrics, where there is one."""
+    """Return the number under `key` in a reply's metrics, where there is one.
+
+    Raises:
+        UnlearningError: `unlearning.arrays`, it is no weight.
+    """
     for record in reply.content.metric_records.values():
         if isinstance(value := record.get(key), int | float):
+            if not 0 <= value <= LARGEST_INTEGER:
+                told = f"node {reply.metadata.src_node_id} gives {key} = {value!r}"
+                raise UnlearningError("unlearning.arrays", told, "A weight is a number from 0, such as of examples.")
             return float(value)
     return None

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from secagg.flower.harness import InProcessGrid, node_id
+from secagg.flower.message import SecAggConfig, SecAggGrid, secagg_mod
+from secagg.quantize import Quantization
 from tests.unlearning.federated.flower.federations import (
     CLIENTS,
     FORGET,
@@ -36,6 +38,7 @@ from unlearning.federated.rounds import Models, one_of, stacked
 pytestmark = pytest.mark.flower
 OTHERS = {node_id(client) for client in range(CLIENTS) if client != FORGET}
 ROUNDS = {"rounds": 2, "post_rounds": 0}
+WEIGHTED = SecAggConfig(modulus_bits=64, quantization=Quantization(8.0, 2**22, "integer", 100))
 
 
 @pytest.fixture(scope="module")
@@ -334,6 +337,34 @@ def test_what_cannot_be_had_is_refused_at_once(nodes: list[int], parameters: dic
         FFUMStrategy(fed_avg(), nodes, parameters)
     assert raised.value.exit_code == 2
     assert raised.value.hint
+
+
+def test_a_strategy_runs_once(simulated: SimulatedFederation, before: Models) -> None:
+    with grid_of(simulated) as grid:
+        strategy = FFUMStrategy(fed_avg(), [FORGET_NODE], {"rounds": 1, "post_rounds": 0})
+        strategy.start(grid.as_grid, arrays_of(before))
+        with pytest.raises(UnlearningError, match="has run"):
+            strategy.start(grid.as_grid, arrays_of(before))
+
+
+def test_under_secure_aggregation_one_forget_node_is_a_conflict_and_several_are_one_sum() -> None:
+    simulated = federation(8)
+    start, parameters = arrays_of(trained(simulated)), {"rounds": 1, "post_rounds": 0}
+    with InProcessGrid([client_app(simulated.data.clients, [secagg_mod()])] * 8) as grid:
+        with pytest.raises(UnlearningError, match="the sum of one forget node is its update"):
+            FFUMStrategy(fed_avg(4), [FORGET_NODE], parameters).start(SecAggGrid(grid.as_grid), start)
+        assert not grid.uploaded  # nobody was asked for anything
+    runs = []
+    for hidden in (True, False):
+        app = client_app(simulated.data.clients, [secagg_mod()] if hidden else [])
+        with InProcessGrid([app] * 8) as grid:
+            strategy = FFUMStrategy(fed_avg(4), [node_id(client) for client in range(4)], parameters)
+            over = SecAggGrid(grid.as_grid, WEIGHTED) if hidden else grid.as_grid
+            runs.append(strategy.start(over, start).arrays)
+            assert not grid.errors
+            assert (strategy.progress, strategy.warnings) == ("ok", [])
+    for name, array in runs[1].items():
+        np.testing.assert_allclose(runs[0][name].numpy(), array.numpy(), atol=2 * 16 / 2**22)
 
 
 def test_noise_that_the_max_phase_would_go_without_is_a_conflict(before: Models) -> None:

@@ -21,9 +21,8 @@ from tests.unlearning.federated.flower.federations import (
 )
 from unlearning.errors import UnlearningError
 from unlearning.federated.data import SimulatedFederation
-from unlearning.federated.federation_file import Recording as Modes
 from unlearning.federated.flower import FFUMStrategy, RecordingStrategy
-from unlearning.federated.recording import Recording, load_recording
+from unlearning.federated.recording import Modes, Recording, load_recording
 from unlearning.federated.rounds import Models, one_of
 
 pytestmark = pytest.mark.flower
@@ -184,6 +183,37 @@ def test_it_must_be_the_outermost_strategy(simulated: SimulatedFederation, befor
     inside = FFUMStrategy(RecordingStrategy(fed_avg(), tmp_path / "kept"), [FORGET_NODE], {"rounds": 1})
     with grid_of(simulated) as grid, pytest.raises(UnlearningError, match="another strategy was started"):
         inside.start(grid.as_grid, arrays_of(before))
+
+
+@pytest.mark.parametrize("weight", [-1, float("nan"), 2.0**60])
+def test_a_weight_that_is_none_is_an_error_by_its_node(
+    simulated: SimulatedFederation, before: Models, tmp_path: Path, weight: float
+) -> None:
+    from flwr.app import Message, MetricRecord, RecordDict
+
+    def lying(message: Any, context: Any) -> Any:
+        metrics = MetricRecord({"num-examples": weight})
+        return Message(RecordDict({"arrays": message.content["arrays"], "metrics": metrics}), reply_to=message)
+
+    with grid_of(simulated) as grid:
+        grid.client_apps[FORGET_NODE] = lying
+        with pytest.raises(UnlearningError, match=f"node {FORGET_NODE} gives num-examples"):
+            RecordingStrategy(fed_avg(CLIENTS), tmp_path / "kept").start(grid.as_grid, arrays_of(before), num_rounds=1)
+
+
+def test_replies_that_give_no_weight_weigh_alike(
+    simulated: SimulatedFederation, before: Models, tmp_path: Path
+) -> None:
+    from flwr.serverapp.strategy import FedAvg
+
+    class Unweighed(FedAvg):  # type: ignore[misc]
+        def aggregate_train(self, server_round: int, replies: Any) -> Any:
+            return replies[0].content["arrays"], None
+
+    inner = Unweighed(fraction_evaluate=0.0, weighted_by_key="merit", min_train_nodes=CLIENTS)
+    with grid_of(simulated) as grid:
+        RecordingStrategy(inner, tmp_path / "kept").start(grid.as_grid, arrays_of(before), num_rounds=1)
+    assert load_recording(tmp_path / "kept").told.kept[1].weights == (0.25,) * CLIENTS
 
 
 def test_a_folder_that_holds_something_is_left_alone(
