@@ -15,7 +15,7 @@ import torch
 from pydantic import Field
 
 from reports.nouns import Count, FiniteNumber
-from unlearning.errors import TrainingDiverged, UnlearningError
+from unlearning.errors import UnlearningError
 from unlearning.federated.contributions import Generators
 from unlearning.federated.data import ClientData
 from unlearning.federated.divergences import Divergence, divergence
@@ -31,6 +31,7 @@ from unlearning.federated.methods.base import (
     mean_loss,
     retained_round,
 )
+from unlearning.federated.methods.max_phase import go_carefully, usual_rate
 from unlearning.federated.needs import Needs
 from unlearning.federated.objectives import Distillation, GuardedDivergence
 from unlearning.federated.recipe import AtLeastOne, Momentum, Positive, TrainingRecipe
@@ -43,8 +44,6 @@ STILL = 1e-6
 """Relative change of the weights below which a max phase did nothing."""
 MOSTLY_CAPPED = 0.9
 _NO_WARNINGS: tuple[str, ...] = ()
-CONVOLUTIONAL, DENSE = 0.02, 0.05
-"""Default learning rates of the max phase."""
 
 
 class FFUM(Method):
@@ -159,7 +158,7 @@ class FFUM(Method):
         """
         measure = divergence(self.divergence, order=self.order, cap=self.cap)
         objective = GuardedDivergence(measure, self.cap or measure.cap, self.margin, self.direction == "label")
-        rate = self.lr_max or (CONVOLUTIONAL if _convolutional(teacher) else DENSE)
+        rate = self.lr_max or usual_rate(teacher)
         away = recipe.model_copy(update={
             "local_epochs": self.max_epochs, "local_steps": None, "learning_rate": rate / slower, "momentum": 0.0,
             "server_momentum": 0.0, "clients_per_round": 0,
@@ -189,15 +188,11 @@ class FFUM(Method):
         """
         if first and self.direction == "none":
             walk.models = self.kicked(walk.models, setting.engine.generators())
-        number = walk.models.rounds + 1
-        for slower in (1.0, 2.0):
-            phase = self.max_phase(setting.forgetting, setting.recipe, setting.before.tensors, slower=slower)
-            try:
-                return float(walk.go(phase).capped.mean())
-            except TrainingDiverged as error:
-                diverged, rate = error, phase.recipe.learning_rate
-        mend = f"Lower lr_max (it is {2 * rate:g}; {rate:g} diverged too)."
-        raise TrainingDiverged("unlearning.diverged", f"round {number}, max phase: {diverged.message}", mend)
+        teacher = setting.before.tensors
+        done = go_carefully(
+            walk, lambda slower: self.max_phase(setting.forgetting, setting.recipe, teacher, slower=slower)
+        )
+        return float(done.capped.mean())
 
     def kicked(self, models: Models, generators: Sequence[Generators]) -> Models:
         """Return the models a short random step away: the teacher itself is a stationary point."""
@@ -253,7 +248,3 @@ def still(before: Models, after: Models) -> bool:
     """Tell whether the weights of every model stood still."""
     moved = norms({name: after.tensors[name] - before.tensors[name] for name in floating(before.tensors)})
     return bool((moved < STILL * norms(before.tensors)).all())
-
-
-def _convolutional(stack: Stack) -> bool:
-    return any(tensor.dim() > 3 for tensor in stack.values())
