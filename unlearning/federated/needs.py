@@ -21,3 +21,8 @@ class Needs:
     """Public data, without labels."""
     whole_clients: bool = False
     """A request of whole clients: what it takes back is all that a client has ever sent."""
+
+    @property
+    def training(self) -> bool:
+        """Whether a training must come first: for the model before, or for what was recorded of it."""
+        return self.base or self.stored_globals or self.stored_updates

@@ -219,7 +219,7 @@ def _run(trial: _Trial) -> dict[str, Tensor]:
         held = dict(enumerate(asked.federation.data.clients))
     split = Split({}, tuple(held.values()), {})
     base, history = Models({}), History()
-    if method.needs.base or {"retrained", "trained"} & set(trial.kinds):
+    if method.needs.training or {"retrained", "trained"} & set(trial.kinds):
         base, history = with_history(engine, held, method)
     setting = Setting(engine, split, base, history, asked.offline, unlabelled=asked.unlabelled)
     made: dict[Kind, Stack] = {}

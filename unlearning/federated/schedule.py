@@ -58,7 +58,7 @@ def matched_rounds(questions: Questions) -> Rounds | None:
 
     try:
         before, history = Models({}), History()
-        if questions.method.needs.base:
+        if questions.method.needs.training:
             before, history = with_history(engine, held, questions.method)
         setting = Setting(
             engine, Split({}, questions.split.retain, {}), before, history, questions.offline,

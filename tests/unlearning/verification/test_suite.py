@@ -7,13 +7,17 @@ import numpy as np
 import pytest
 
 from reports.model import Effort, Severity, Status, Strength
+from tests.unlearning.verification.made_up import World, answers
 from unlearning.federated.schedule import Rounds
 from unlearning.verification.evidence import Reference
 from unlearning.verification.suite import VerificationReport
 from unlearning.verification.thresholds import Thresholds, planned_models
 
 PASS, FAIL, UNDECIDED = Status.PASS, Status.FAIL, Status.INCONCLUSIVE
-World = Any
+
+
+ENOUGH = Thresholds(least_oracles=24)
+"""What is tried here is the rule; the number of models is not."""
 
 
 def residual(report: VerificationReport) -> tuple[Status, str, str]:
@@ -21,30 +25,30 @@ def residual(report: VerificationReport) -> tuple[Status, str, str]:
     return verdict.outcome.status, verdict.outcome.reason, verdict.grade
 
 
-def test_a_model_that_never_saw_the_data_passes(world: World) -> None:
-    report = world().report()
+def test_a_model_that_never_saw_the_data_passes() -> None:
+    report = World().report()
     assert residual(report) == (PASS, "", "A")
     assert report.residual.strength is Strength.STATISTICAL
     assert report.residual.direction == ""
 
 
-def test_a_model_that_kept_the_trace_fails_and_it_is_grave(world: World) -> None:
-    report = world().report(delivered=1.0)
+def test_a_model_that_kept_the_trace_fails_and_it_is_grave() -> None:
+    report = World().report(delivered=1.0)
     assert residual(report) == (FAIL, "", "A")
     assert report.residual.outcome.severity is Severity.HIGH
     assert report.residual.direction == "remembers"
 
 
-def test_a_model_pushed_beyond_retrained_ones_fails_too(world: World) -> None:
-    report = world().report(delivered=-1.0)
+def test_a_model_pushed_beyond_retrained_ones_fails_too() -> None:
+    report = World().report(delivered=-1.0)
     assert residual(report) == (FAIL, "", "A")
     assert report.residual.outcome.severity is Severity.MEDIUM
     assert report.residual.direction == "over-forgotten"
 
 
-def test_a_model_that_stands_apart_in_neither_direction_fails(world: World, answering: Any) -> None:
-    honest = world().evidence()
-    wild = answering(3 * honest.after.scores())  # variable as no retrained model is
+def test_a_model_that_stands_apart_in_neither_direction_fails() -> None:
+    honest = World().evidence()
+    wild = answers(3 * honest.after.scores())  # variable as no retrained model is
     report = VerificationReport(replace(honest, after=wild))
     assert residual(report) == (FAIL, "", "A")
     assert report.residual.direction in ("apart", "over-forgotten")
@@ -52,199 +56,205 @@ def test_a_model_that_stands_apart_in_neither_direction_fails(world: World, answ
 
 
 @pytest.mark.parametrize("delivered", [0.0, 1.0])
-def test_where_there_is_no_trace_there_is_no_verdict(world: World, delivered: float) -> None:
-    assert residual(world(trace=0.0).report(delivered=delivered)) == (UNDECIDED, "no-influence", "B")
+def test_where_there_is_no_trace_there_is_no_verdict(delivered: float) -> None:
+    assert residual(World(trace=0.0).report(delivered=delivered)) == (UNDECIDED, "no-influence", "B")
 
 
-def test_a_faint_trace_earns_no_pass(world: World) -> None:  # seen in some originals, not in four of five
-    report = world(trace=0.45).report()
+def test_a_faint_trace_earns_no_pass() -> None:  # seen in some originals, not in four of five
+    report = World(trace=0.45).report()
     assert report.rank is not None
     assert report.rank.level < report.rank.power_interval.low < 0.8
     assert residual(report)[:2] == (UNDECIDED, "no-influence")
 
 
-def test_a_share_that_reaches_past_half_earns_no_pass(world: World) -> None:
+def test_a_share_that_reaches_past_half_earns_no_pass() -> None:
     limits = Thresholds(most_residual=0.01)
-    report = VerificationReport(world().evidence(), limits)
+    report = VerificationReport(World().evidence(), limits)
     assert residual(report) == (UNDECIDED, "share-not-bounded", "A")
 
 
-def test_fewer_models_can_fail_and_never_pass(world: World) -> None:
-    assert residual(world().report(models=32)) == (UNDECIDED, "budget", "B")
-    failed = world().report(models=32, delivered=1.0)
+def test_fewer_models_can_fail_and_never_pass() -> None:
+    assert residual(World().report(models=32)) == (UNDECIDED, "budget", "B")
+    failed = World().report(models=32, delivered=1.0)
     assert residual(failed) == (FAIL, "", "B")
     assert failed.residual.strength is Strength.SCREENING
 
 
-def test_too_few_for_any_level_are_not_ranked(world: World) -> None:
-    report = world().report(models=18)
+def test_too_few_for_any_level_are_not_ranked() -> None:
+    report = World().report(models=18)
     assert report.rank is None
     assert residual(report) == (UNDECIDED, "budget", "B")
-    assert residual(world().report(models=18, delivered=1.0)) == (FAIL, "", "B")  # as far off the floor as before
+    assert residual(World().report(models=18, delivered=1.0)) == (FAIL, "", "B")  # as far off the floor as before
 
 
 @pytest.mark.parametrize("delivered", [0.0, 1.0])
-def test_references_of_another_length_decide_nothing(world: World, delivered: float) -> None:
+def test_references_of_another_length_decide_nothing(delivered: float) -> None:
     reference = Reference("matched", 64, rounds=Rounds(train=7), delivered_rounds=Rounds(train=11))
-    report = world().report(delivered=delivered, reference=reference)
+    report = World().report(delivered=delivered, reference=reference)
     assert residual(report)[:2] == (UNDECIDED, "length-mismatch")
 
 
-def test_rounds_that_nobody_told_are_no_mismatch(world: World) -> None:
+def test_rounds_that_nobody_told_are_no_mismatch() -> None:
     reference = Reference("matched", 64, rounds=Rounds(train=7))
-    assert residual(world().report(reference=reference)) == (PASS, "", "A")
+    assert residual(World().report(reference=reference)) == (PASS, "", "A")
 
 
-def test_a_method_that_does_not_forget_takes_the_pass_away_and_leaves_the_failure(world: World) -> None:
-    report = world(examples=20).report(method=1.0)
-    assert residual(report) == (UNDECIDED, "method-failed", "A")
-    remembers = replace(report.evidence, after=report.evidence.before)
-    assert residual(VerificationReport(remembers)) == (FAIL, "", "A")
+def test_a_method_that_does_not_forget_takes_the_pass_away_and_leaves_the_failure() -> None:
+    evidence = World(examples=12).evidence(models=24, method=1.0)
+    assert residual(VerificationReport(evidence, ENOUGH)) == (UNDECIDED, "method-failed", "A")
+    remembers = VerificationReport(replace(evidence, after=evidence.before), ENOUGH)
+    assert residual(remembers) == (FAIL, "", "A")
+    replayed = VerificationReport(evidence, ENOUGH, lambda: True)
+    assert residual(replayed) == (UNDECIDED, "method-failed", "A+")
 
 
-def test_an_exact_replay_passes_where_there_is_nothing_to_see(world: World) -> None:
-    for evidence in (world().evidence(), world(trace=0.0).evidence(), world().evidence(models=4)):
+def test_an_exact_replay_passes_where_there_is_nothing_to_see() -> None:
+    for evidence in (World().evidence(), World(trace=0.0).evidence(), World().evidence(models=4)):
         report = VerificationReport(evidence, replayed=lambda: True)
         assert residual(report) == (PASS, "", "A+")
         assert report.residual.strength is Strength.EXACT
 
 
-def test_a_rejection_beside_an_exact_replay_decides_nothing(world: World) -> None:
-    report = VerificationReport(world().evidence(delivered=1.0), replayed=lambda: True)
+def test_a_rejection_beside_an_exact_replay_decides_nothing() -> None:
+    report = VerificationReport(World().evidence(delivered=1.0), replayed=lambda: True)
     assert residual(report) == (UNDECIDED, "contradicts-replay", "A+")
 
 
-def test_an_unknown_method_can_fail_by_its_trace_alone_and_never_pass(world: World) -> None:
+def test_an_unknown_method_can_fail_by_its_trace_alone_and_never_pass() -> None:
     strict = Reference("strict", 64, rounds=Rounds(), delivered_rounds=Rounds())
-    assert residual(world().report(reference=strict)) == (UNDECIDED, "unknown-method", "B")
-    assert residual(world().report(reference=strict, delivered=1.0)) == (FAIL, "", "B")
-    assert residual(world().report(reference=strict, delivered=-1.0)) == (UNDECIDED, "unknown-method", "B")
+    assert residual(World().report(reference=strict)) == (UNDECIDED, "unknown-method", "B")
+    assert residual(World().report(reference=strict, delivered=1.0)) == (FAIL, "", "B")
+    assert residual(World().report(reference=strict, delivered=-1.0)) == (UNDECIDED, "unknown-method", "B")
 
 
 SUPPLIED = {"originals": None}
 
 
-def test_an_owners_oracles_can_speak_against_a_model_and_never_for_it(world: World) -> None:
+def test_an_owners_oracles_can_speak_against_a_model_and_never_for_it() -> None:
     supplied = Reference("supplied", 64, "owner")
-    honest = world().report(reference=supplied, **SUPPLIED)
+    honest = World().report(reference=supplied, **SUPPLIED)
     assert residual(honest) == (UNDECIDED, "supplied-oracles", "B")
-    assert residual(world().report(reference=supplied, delivered=1.0, **SUPPLIED)) == (FAIL, "", "B")
+    assert residual(World().report(reference=supplied, delivered=1.0, **SUPPLIED)) == (FAIL, "", "B")
 
 
-def test_copied_oracles_are_named_and_decide_nothing(world: World) -> None:
+def test_copied_oracles_are_named_and_decide_nothing() -> None:
     copied = Reference("supplied", 1, "owner", dropped=("oracle 2: equal to the delivered model",))
-    report = world().report(reference=copied, models=2, **SUPPLIED)
+    report = World().report(reference=copied, models=2, **SUPPLIED)
     assert residual(report) == (UNDECIDED, "oracles-not-independent", "B")
     assert report.screening.outcome.reason == "oracles-not-independent"
 
 
-def test_without_any_oracle_there_is_grade_c(world: World) -> None:
-    report = world().report(reference=Reference("none", 0), references=None, **SUPPLIED)
+def test_without_any_oracle_there_is_grade_c() -> None:
+    report = World().report(reference=Reference("none", 0), references=None, **SUPPLIED)
     assert residual(report) == (UNDECIDED, "missing:oracles", "C")
     assert report.screening.outcome.reason == "budget"
 
 
-def method(report: VerificationReport) -> tuple[Status, str]:
-    assert report.method is not None
-    return report.method.outcome.status, report.method.outcome.reason
+def method(models: int = 24, trace: float = 3.0, **made: Any) -> tuple[Status, str]:
+    """What is said of a method, of few models and examples."""
+    verdict = VerificationReport(World(trace, examples=12).evidence(models=models, **made), ENOUGH).method
+    assert verdict is not None
+    return verdict.outcome.status, verdict.outcome.reason
 
 
-def test_a_method_that_forgets_passes_and_one_that_does_not_fails_on_either_side(world: World) -> None:
-    forgetting = world().report(method=0.0)
-    assert method(forgetting) == (PASS, "")
-    tight = VerificationReport(forgetting.evidence, Thresholds(lowest_auc=0.499, highest_auc=0.501))
-    assert method(tight) == (UNDECIDED, "not-excluded")  # an interval that straddles the limit
-    assert method(world().report(method=1.0)) == (FAIL, "")
-    assert method(world().report(method=-1.0)) == (FAIL, "")  # a likelihood ratio tells either side apart
-    assert world().report().method is None
+def test_a_method_that_forgets_passes_and_one_that_does_not_fails_on_either_side() -> None:
+    assert method(method=0.0) == (PASS, "")
+    assert method(method=1.0) == (FAIL, "")
+    assert method(method=-1.0) == (FAIL, "")  # a likelihood ratio tells either side apart
+    assert World().report().method is None
 
 
-def test_a_method_is_not_judged_where_originals_are_not_told_apart(world: World) -> None:
-    assert method(world(trace=0.1).report(method=0.0)) == (UNDECIDED, "no-influence")
+def test_a_method_is_not_judged_where_originals_are_not_told_apart() -> None:
+    assert method(trace=0.1, method=0.0) == (UNDECIDED, "no-influence")
 
 
-def test_a_control_that_is_told_apart_decides_nothing(world: World) -> None:
-    odd = world().scores(4, 64, 0.7)
-    assert method(world().report(method=1.0, control=odd)) == (UNDECIDED, "control-failed")
+def test_a_control_that_is_told_apart_decides_nothing() -> None:
+    odd = World(examples=12).scores(4, 24, 0.7)
+    assert method(method=1.0, control=odd) == (UNDECIDED, "control-failed")
 
 
-def test_few_models_pass_no_method(world: World) -> None:
-    assert method(world().report(models=32, method=0.0)) == (UNDECIDED, "budget")
+def test_few_models_pass_no_method() -> None:
+    assert method(models=20, method=0.0) == (UNDECIDED, "budget")
 
 
-def test_distance_to_retrained_models_fails_and_never_passes(world: World) -> None:
-    assert world().report(delivered=1.0).screening.outcome.failed
-    near = world().report().screening.outcome
+def test_references_of_another_length_pass_no_method() -> None:
+    longer = Reference("matched", 24, rounds=Rounds(train=7), delivered_rounds=Rounds(train=11))
+    assert method(method=0.0, reference=longer) == (UNDECIDED, "length-mismatch")
+
+
+def test_distance_to_retrained_models_fails_and_never_passes() -> None:
+    assert World().report(delivered=1.0).screening.outcome.failed
+    near = World().report().screening.outcome
     assert (near.status, near.reason) == (UNDECIDED, "screening-only")
-    blind = world(trace=0.0).report().screening.outcome
+    blind = World(trace=0.0).report().screening.outcome
     assert (blind.status, blind.reason) == (UNDECIDED, "no-influence")
 
 
-def with_probes(world: World, answering: Any, after: float, probes: int = 40) -> VerificationReport:
+def with_probes(after: float, probes: int = 40) -> VerificationReport:
     """Evidence whose delivered model hits a share of the probes; half of them were hit before, hardly any retrained."""
 
     def asked(scores: Any, rate: float) -> Any:
         hits = np.where(np.arange(probes) < rate * probes, 1.0, -1.0)
-        return answering(scores, probes=np.tile(hits, (len(scores), 1)))
+        return answers(scores, probes=np.tile(hits, (len(scores), 1)))
 
-    made = world()
+    made = World()
     return made.report(
         after=asked(made.scores(1, 1), after), before=asked(made.scores(2, 1, 1.0), 0.5),
         references=asked(made.scores(3, 64), 0.025),
     )  # fmt: skip
 
 
-def test_a_trigger_that_works_fails_and_one_that_does_not_proves_nothing(world: World, answering: Any) -> None:
-    assert with_probes(world, answering, 0.5).backdoor.outcome.failed
-    gone = with_probes(world, answering, 0.0).backdoor
+def test_a_trigger_that_works_fails_and_one_that_does_not_proves_nothing() -> None:
+    assert with_probes(0.5).backdoor.outcome.failed
+    gone = with_probes(0.0).backdoor
     assert (gone.outcome.status, gone.outcome.reason) == (UNDECIDED, "screening-only")
     assert gone.decision is not None
     assert gone.decision.informative
 
 
-def test_few_probes_decide_nothing_and_none_are_not_asked(world: World, answering: Any) -> None:
-    few = with_probes(world, answering, 1.0, probes=20).backdoor.outcome
+def test_few_probes_decide_nothing_and_none_are_not_asked() -> None:
+    few = with_probes(1.0, probes=20).backdoor.outcome
     assert (few.status, few.reason) == (UNDECIDED, "budget")
-    assert world().report().backdoor.outcome.status is Status.SKIPPED
+    assert World().report().backdoor.outcome.status is Status.SKIPPED
 
 
-def test_an_overshoot_fails_by_rank_and_by_twin(world: World, answering: Any) -> None:
-    by_rank = world().report(delivered=-1.0).over_forgetting.outcome
+def test_an_overshoot_fails_by_rank_and_by_twin() -> None:
+    by_rank = World().report(delivered=-1.0).over_forgetting.outcome
     assert by_rank.failed
     low, high = np.full((1, 60), -3.0), np.full((1, 60), 3.0)
-    report = world().report(after=answering(low, twin=high), twin_matched=True)
+    report = World().report(after=answers(low, twin=high), twin_matched=True)
     assert report.membership is not None
     assert report.over_forgetting.outcome.failed
 
 
-def test_no_overshoot_passes_only_where_one_would_have_been_seen(world: World) -> None:
-    report = world().report()
+def test_no_overshoot_passes_only_where_one_would_have_been_seen() -> None:
+    report = World().report()
     assert report.mean_power is not None
     assert report.mean_power.interval.low >= 0.8
     assert report.over_forgetting.outcome.passed
-    faint = world(trace=0.45).report()
+    faint = World(trace=0.45).report()
     assert (faint.over_forgetting.outcome.status, faint.over_forgetting.outcome.reason) == (UNDECIDED, "no-power")
-    assert world().report(models=32).over_forgetting.outcome.reason == "budget"
+    assert World().report(models=32).over_forgetting.outcome.reason == "budget"
 
 
-def test_a_model_that_remembers_did_not_overshoot(world: World) -> None:
-    assert world().report(delivered=1.0).over_forgetting.outcome.passed
+def test_a_model_that_remembers_did_not_overshoot() -> None:
+    assert World().report(delivered=1.0).over_forgetting.outcome.passed
 
 
-def test_a_twin_of_other_labels_is_refused(world: World, answering: Any) -> None:
+def test_a_twin_of_other_labels_is_refused() -> None:
     low, high = np.full((1, 60), -3.0), np.full((1, 60), 3.0)
-    report = world().report(after=answering(low, twin=high), twin_matched=False, references=None)
+    report = World().report(after=answers(low, twin=high), twin_matched=False, references=None)
     assert report.membership is None
 
 
-def with_accuracy(world: World, answering: Any, after: float, examples: int = 2000) -> VerificationReport:
+def with_accuracy(after: float, examples: int = 2000) -> VerificationReport:
     """Evidence on a model with this test accuracy; retrained ones have 0.9, an untrained one 0.1."""
-    made = world()
+    made = World()
 
     def asked(scores: Any, accuracy: float, purpose: int) -> Any:
         rng = np.random.default_rng(purpose)
         right = np.where(rng.random((len(scores), examples)) < accuracy, 1.0, -1.0)
-        return answering(scores, test=right, retain=right)
+        return answers(scores, test=right, retain=right)
 
     return made.report(
         after=asked(made.scores(1, 1), after, 1), references=asked(made.scores(3, 64), 0.9, 2),
@@ -252,24 +262,24 @@ def with_accuracy(world: World, answering: Any, after: float, examples: int = 20
     )  # fmt: skip
 
 
-def test_lost_accuracy_fails_kept_accuracy_passes_and_few_examples_say_neither(world: World, answering: Any) -> None:
-    assert with_accuracy(world, answering, 0.8).utility.outcome.failed
-    kept = with_accuracy(world, answering, 0.9).utility
+def test_lost_accuracy_fails_kept_accuracy_passes_and_few_examples_say_neither() -> None:
+    assert with_accuracy(0.8).utility.outcome.failed
+    kept = with_accuracy(0.9).utility
     assert kept.outcome.passed
     assert kept.tug_of_war is not None
     assert kept.untrained is not None
     assert kept.untrained < -0.7
-    assert with_accuracy(world, answering, 0.9, 50).utility.outcome.reason == "too-few-examples"
+    assert with_accuracy(0.9, 50).utility.outcome.reason == "too-few-examples"
 
 
-def test_accuracy_that_an_untrained_model_has_too_says_nothing(world: World, answering: Any) -> None:
-    made = with_accuracy(world, answering, 0.9)
+def test_accuracy_that_an_untrained_model_has_too_says_nothing() -> None:
+    made = with_accuracy(0.9)
     blind = VerificationReport(replace(made.evidence, untrained=made.evidence.after))
     assert blind.utility.outcome.reason == "control-failed"
 
 
-def test_without_retrained_models_the_model_before_stands_in(world: World, answering: Any) -> None:
-    made = with_accuracy(world, answering, 0.9)
+def test_without_retrained_models_the_model_before_stands_in() -> None:
+    made = with_accuracy(0.9)
     rest = replace(made.evidence, before=made.evidence.after, references=None, originals=None)
     assert VerificationReport(rest).utility.against == "before"
     assert VerificationReport(rest).utility.tug_of_war is None

@@ -10,7 +10,7 @@ from unlearning.federated.checks.verified import (
     KINDS,
     MORE_MODELS,
     RETRAIN,
-    asked,
+    asked_of_models,
     delivered_of,
     key_of,
     report_of,
@@ -39,7 +39,7 @@ def method(system: System, ctx: Context) -> Iterator[Finding]:
     forgetting quality is at least 0.7 of the control's; fails when the interval lies outside on either side.
     Inconclusive when the control can be told apart itself (`control-failed`) or originals cannot (`no-influence`).
     """
-    yield from asked(system, ctx, _answer, ("after", "forget", "transcript"))
+    yield from asked_of_models(system, ctx, _answer, ("after", "forget", "transcript"))
 
 
 def _answer(system: System, ctx: Context, declared: ErasureRequest) -> Finding:

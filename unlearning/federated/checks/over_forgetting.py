@@ -11,7 +11,7 @@ from unlearning.federated.checks.verified import (
     KINDS,
     MORE_MODELS,
     RETRAIN,
-    asked,
+    asked_of_models,
     key_of,
     report_of,
     setting,
@@ -40,7 +40,7 @@ def over_forgetting(system: System, ctx: Context) -> Iterator[Finding]:
     Fails when it is surely known less than its twin (AUC below 0.45), or less than by retrained models (exact rank test
     of the mean score). Passes when that rank test could have seen an overshoot as large as the original's memory.
     """
-    yield from asked(system, ctx, _answer, ("after", "forget", "twin"))
+    yield from asked_of_models(system, ctx, _answer, ("after", "forget", "twin"))
 
 
 def _answer(system: System, ctx: Context, declared: ErasureRequest) -> Finding:

@@ -17,7 +17,7 @@ from unlearning.federated.checks.verified import (
     KINDS,
     MORE_MODELS,
     RETRAIN,
-    asked,
+    asked_of_models,
     key_of,
     report_of,
     setting,
@@ -54,7 +54,7 @@ def residual(system: System, ctx: Context) -> Iterator[Finding]:
     where originals are not told from retrained models (`no-influence`), models are too few (`budget`), lengths differ
     (`length-mismatch`), or the method is shown not to forget (`method-failed`).
     """
-    yield from asked(system, ctx, _answer)
+    yield from asked_of_models(system, ctx, _answer)
 
 
 def _answer(system: System, ctx: Context, declared: ErasureRequest) -> Finding:

@@ -11,7 +11,7 @@ from unlearning.federated.checks.verified import (
     CONTROLS,
     KINDS,
     RETRAIN,
-    asked,
+    asked_of_models,
     delivered_of,
     key_of,
     report_of,
@@ -40,7 +40,7 @@ def screening(system: System, ctx: Context) -> Iterator[Finding]:
     Fails when the ratio surely exceeds 1.5 on the forget set or on the test set; inconclusive else, and with fewer than
     three retrained models.
     """
-    yield from asked(system, ctx, _screened)
+    yield from asked_of_models(system, ctx, _screened)
 
 
 def _screened(system: System, ctx: Context, declared: ErasureRequest) -> Finding:
@@ -92,7 +92,7 @@ def backdoor(system: System, ctx: Context) -> Iterator[Finding]:
 
     Fails when more probes are hit than retraining explains (exact binomial test, level 1e-3); inconclusive else.
     """
-    yield from asked(system, ctx, _probed, ("after", "before", "forget"))
+    yield from asked_of_models(system, ctx, _probed, ("after", "before", "forget"))
 
 
 def _probed(system: System, ctx: Context, declared: ErasureRequest) -> Finding:

@@ -6,7 +6,16 @@ from reports.check import Context, check
 from reports.model import ErasureRequest, Finding, Measurement, Remedy, Severity, Strength, System
 from reports.plot import IntervalRow, IntervalsPlot
 from unlearning.federated.checks.figures import at_least
-from unlearning.federated.checks.verified import CONTROLS, KINDS, asked, delivered_of, key_of, report_of, setting, skip
+from unlearning.federated.checks.verified import (
+    CONTROLS,
+    KINDS,
+    asked_of_models,
+    delivered_of,
+    key_of,
+    report_of,
+    setting,
+    skip,
+)
 from unlearning.verification.answers import Part
 from unlearning.verification.judge_side_effects import UtilityVerdict
 from unlearning.verification.suite import VerificationReport
@@ -32,7 +41,7 @@ def utility(system: System, ctx: Context) -> Iterator[Finding]:
     Fails when its test accuracy surely lies more than 0.02 below theirs; passes when it does not and a loss of 0.05 is
     excluded; inconclusive else. ToW is reported (arXiv:2406.01257).
     """
-    yield from asked(system, ctx, _answer, ("after", "forget"))
+    yield from asked_of_models(system, ctx, _answer, ("after", "forget"))
 
 
 def _answer(system: System, ctx: Context, declared: ErasureRequest) -> Finding:

@@ -60,6 +60,23 @@ def asked(
             yield answer(system, ctx, declared)
 
 
+def asked_of_models(
+    system: System,
+    ctx: Context,
+    answer: Callable[[System, Context, ErasureRequest], Finding],
+    needed: tuple[str, ...] = ("after", "forget"),
+) -> Iterator[Finding]:
+    """Yield one finding an erasure request, as `asked`; for a check that must build models of the declared kind."""
+
+    def built(system: System, ctx: Context, declared: ErasureRequest) -> Finding:
+        if delivered_of(system, ctx, declared).module is None:
+            told = "What the model is, is not declared, or it is code that was not to be trusted, so none can be built."
+            return skip(ctx, declared, told, "missing:model.layers")
+        return answer(system, ctx, declared)
+
+    yield from asked(system, ctx, built, needed)
+
+
 def skip(ctx: Context, declared: ErasureRequest, told: str, reason: str) -> Finding:
     """Return that a request was not asked about, and why."""
     return ctx.finding(Status.SKIPPED, told, key=key_of(declared), severity=Severity.INFO, reason=reason)

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pytest
 
 from reports.model import Effort
 from unlearning.federated.schedule import Rounds
@@ -69,13 +68,3 @@ def answers(forget: Array, **parts: Array) -> Answers:
     every: dict[Part, Array] = {"forget": forget, **parts}  # type: ignore[dict-item]
     labels: dict[Part, Labels] = {part: np.zeros(one.shape[1], dtype=np.int64) for part, one in every.items()}
     return Answers({part: logits_of(one) for part, one in every.items()}, labels)
-
-
-@pytest.fixture(scope="session")
-def world() -> type[World]:
-    return World
-
-
-@pytest.fixture(scope="session")
-def answering() -> Any:
-    return answers
