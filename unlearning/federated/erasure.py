@@ -19,7 +19,7 @@ from unlearning.errors import UnlearningError
 from unlearning.federated.data import ClientData, SimulatedFederation
 from unlearning.federated.engine import Sequential
 from unlearning.federated.methods.base import History, Method, RoundNote, Setting, UnlearningResult, mean_loss
-from unlearning.federated.plan import plan
+from unlearning.federated.plan import retraining_work
 from unlearning.federated.privacy import Tensors
 from unlearning.federated.recorder import tensor_bytes
 from unlearning.federated.request import Split, UnlearningRequest, split
@@ -257,7 +257,7 @@ def _kept_index(result: UnlearningResult, lines: list[Round]) -> int | None:
 
 
 def _total(erasure: Erasure, lines: list[Round]) -> TotalWork:
-    whole = plan(erasure.method, erasure.federation, erasure.request).retrain_example_gradients
+    whole = retraining_work(erasure.federation, erasure.parts)
     return TotalWork(
         example_gradients=sum(line.work for line in lines),
         teacher_forwards=sum(line.teacher_forwards or 0 for line in lines),
