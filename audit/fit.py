@@ -75,7 +75,7 @@ def fits(system: System, folder: Path, sound: AbstractSet[str]) -> Fits:
         if request.transcript is not None and request.transcript.path in sound:
             named = named_digests(folder / request.transcript.path)
             faults.extend(_named_otherwise(request, named))
-            compared.add(request.transcript.path)
+            compared |= {request.transcript.path} if named else set()
             undeclared.extend(f"unlearning[{position}].{key}" for key in named if getattr(request, key) is None)
     return Fits(tuple(dict.fromkeys(faults)), tuple(dict.fromkeys(undeclared)), len(compared))
 

@@ -245,6 +245,22 @@ def test_a_transcript_must_name_the_models_that_are_declared(tmp_path: Path) -> 
     assert (undeclared.status, undeclared.reason) == (Status.INCONCLUSIVE, "missing:unlearning[0].before")
 
 
+def test_lines_that_cannot_be_read_hide_no_other_model(tmp_path: Path) -> None:
+    """A broken transcript loads, for `unlearning.federated.transcript` to judge; what it names is compared here."""
+    written(tmp_path)
+    before = artifact_sha256(tmp_path / "base.safetensors")
+    transcript(tmp_path, before, before)
+    sound = (tmp_path / "t.jsonl").read_bytes()
+    for broken in (b"{", b"\xff\xfe", b'{"kind":"round","kind":"round"}', b"[" * 99):
+        (tmp_path / "t.jsonl").write_bytes(broken + b"\n" + sound)
+        finding = ask(written(tmp_path, SYSTEM + REQUEST))
+        assert finding.status is Status.FAIL
+        assert finding.summary == "t.jsonl names another model 'after' than model.safetensors."
+    (tmp_path / "t.jsonl").write_bytes(b"{\n")
+    assert named_digests(tmp_path / "t.jsonl") == {}
+    assert ask(written(tmp_path, SYSTEM + REQUEST)).status is Status.PASS
+
+
 def test_the_control_notices_one_byte_and_has_no_power_over_nothing(tmp_path: Path) -> None:
     (tmp_path / "one").write_bytes(b"x")
     (tmp_path / "none").write_bytes(b"")
