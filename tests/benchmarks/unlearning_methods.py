@@ -26,13 +26,14 @@ from unlearning.verification.distance import js_ratio
 from unlearning.verification.forgetting_quality import forgetting_quality
 from unlearning.verification.likelihood_ratio import u_lira
 from unlearning.verification.rank import rank_test
+from unlearning.verification.scores import Array
 
 CODE = code_digest()[:12]
 """Of the code that trains, as it was when this was imported."""
 DELIVERED = 16
 """Models of a side, each held as the delivered one against the references."""
-FLOOR = 8
-"""Retrained models that distances are measured to."""
+FLOOR, STRICT = 8, 32
+"""Retrained models that distances are measured to, and that unlearned ones are told from, whatever their rounds."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,17 @@ class Contender:
 
 DIRECTED = tuple(Contender(f"ffum {name}", "ffum", {"divergence": name}) for name in ("kl", "js", "chi2"))
 """f-FUM as it comes, down three divergences."""
-ALWAYS = (
+ASKED = (
     Contender("no-op", "no-op"),
-    Contender("retrain", "retrain"),
-    Contender("rapid-retrain", "rapid-retrain"),
     Contender("finetune", "finetune"),
     *DIRECTED,
-    Contender("ffum kl undirected", "ffum", {"direction": "none"}),
     Contender("ffum kl, reset", "ffum", {"reset": "init"}),
+    Contender("rapid-retrain", "rapid-retrain"),
+    Contender("retrain", "retrain"),
+)
+"""Methods that the targets ask about."""
+RIVALS = (
+    Contender("ffum kl undirected", "ffum", {"direction": "none"}),
     Contender("ascent", "ascent"),
     Contender("projected-ascent", "projected-ascent"),
     Contender("federaser", "federaser"),
@@ -68,18 +72,20 @@ ALWAYS = (
 )
 CONTENDERS = {
     "digits": (
-        *ALWAYS,
-        Contender("ffum chi2 6 x 4", "ffum", {"divergence": "chi2", "rounds": 6, "max_epochs": 4}),
+        *ASKED,
         Contender("ffum kl, reset, short", "ffum", {"reset": "init", "alpha": 0.5, "lr_min": 0.2, "rounds": 4}),
         Contender("rapid-retrain, 5 rounds", "rapid-retrain", {"rounds": 5}),
+        Contender("ffum chi2 6 x 4", "ffum", {"divergence": "chi2", "rounds": 6, "max_epochs": 4}),
+        *RIVALS,
     ),
     "mnist": (
-        *ALWAYS,
         Contender("ffum kl 2 + 1", "ffum", {"rounds": 2, "post_rounds": 1}),
         Contender("ffum kl 3 + 0", "ffum", {"rounds": 3, "post_rounds": 0}),
+        *ASKED,
+        *RIVALS,
     ),
-}  # fmt: skip
-"""By source; the ones after `ALWAYS` are settings that the specification's tables name, or that save work."""
+}
+"""By source; beside the methods as they come, settings that the specification's tables name, or that save work."""
 
 
 class Many:
@@ -100,14 +106,26 @@ class Many:
         row, result = _delivered(self.case, asked, self.one)
         kept = result.kept if asked.name == "ffum" else None
         sides = {side: self.pools.made(asked, side, kept) for side in ("unlearned", "matched", "originals")}
-        floor = self.pools.trained("matched").models.tensors
-        row |= _visible(self.case, self.pools.trained("unlearned"), sides["unlearned"], floor)
-        return row | self._told(sides)
+        return row | _visible(self.case, self.before, sides["unlearned"], self.floor) | self._told(sides)
+
+    @cached_property
+    def before(self) -> Trained:
+        """Models that methods start from."""
+        return self.pools.first("unlearned", DELIVERED)
+
+    @cached_property
+    def floor(self) -> Stack:
+        """The retrained models that distances are measured to."""
+        return self.pools.first("floor", FLOOR).models.tensors
+
+    @cached_property
+    def strict(self) -> Array:
+        """Scores by retrained models, whatever the rounds of those that are told from them."""
+        return self.pools.scores(self.pools.first("strict", STRICT).models.tensors)
 
     def _told(self, sides: Mapping[str, Stack]) -> Record:
         """Return how well the sides can be told from one another."""
         scores = {side: self.pools.scores(stack) for side, stack in sides.items()}
-        strict = self.pools.scores(self.pools.trained("control").models.tensors)
         rng = np.random.default_rng(self.case.seed)
         found = u_lira(scores["unlearned"], scores["matched"], rng=rng)
         level = 1 / (self.pools.models + 1)
@@ -119,7 +137,7 @@ class Many:
         return {
             "models": self.pools.models, "auc": found.auc, "auc_low": found.interval.low,
             "auc_high": found.interval.high, "tpr_at_1_percent": found.tpr_at_1_percent,
-            "exposed_share": found.exposed_share, "strict_auc": u_lira(scores["unlearned"], strict, rng=rng).auc,
+            "exposed_share": found.exposed_share, "strict_auc": u_lira(scores["unlearned"], self.strict, rng=rng).auc,
             "quality": forgetting_quality(scores["unlearned"], scores["matched"]).score,
             "share": statistics.fmean(shares) if shares else None,
             "rejected": sum(rank.rejected for rank in ranks), "asked": len(ranks), "power": ranks[0].power,
@@ -174,7 +192,7 @@ def _visible(case: Case, trained: Trained, after: Stack, floor: Stack) -> Record
         found["probe_retrained"] = accuracy(engine.logits(floor, data.probes.x), data.probes)
     for what, examples in (("forget", forgotten), ("test", data.test)):
         answers = engine.logits(after, examples.x)[:FLOOR].numpy()
-        oracles = engine.logits(floor, examples.x)[-FLOOR:].numpy()
+        oracles = engine.logits(floor, examples.x).numpy()
         found[f"js_{what}"] = statistics.fmean(js_ratio(each, oracles).value for each in answers)
     return found
 

@@ -9,7 +9,7 @@ As `unlearning.federated.oracles` does for one method; here the trainings are sh
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,10 @@ from unlearning_cases import Case
 
 from unlearning.federated.data import ClientData
 from unlearning.federated.methods import History, Method, Setting, UnlearningResult
+from unlearning.federated.methods.retrain import Retrain
 from unlearning.federated.oracles import engine_for, model_seeds
 from unlearning.federated.request import Split
-from unlearning.federated.rounds import Engine, Models, RoundOutcome, Stack, train_models
+from unlearning.federated.rounds import Engine, Models, RoundOutcome, Stack, some_of, train_models
 from unlearning.verification.scores import logit_confidence
 
 Array = npt.NDArray[np.float64]
@@ -52,9 +53,20 @@ class Pools:
             self._trained[side] = with_history(engine, self._held(side), updates=self._updates)
         return self._trained[side]
 
+    def first(self, side: str, models: int) -> Trained:
+        """Return the first models of a side before the method, where no more of them are needed."""
+        if side in self._trained:
+            trained = self._trained[side]
+            few = slice(0, models)
+            return replace(trained, models=replace(trained.models, tensors=some_of(trained.models.tensors, few)))
+        engine = engine_for(self.case.federation, model_seeds(self.case.seed, side, models))
+        return with_history(engine, self._held(side), updates=False)
+
     def made(self, method: Method, side: str, kept: int | None) -> Stack:
         """Return the models of a side after the method."""
-        trained = self.trained(side)
+        if method.name == Retrain.name:  # nothing but a training of the recipe, of which there are enough
+            return self.trained({"unlearned": "control"}.get(side, side)).models.tensors
+        trained = self.trained(side) if method.needs.base or method.needs.stored_globals else self._untrained(side)
         setting = Setting(
             trained.engine, Split({}, tuple(self._held(side).values()), {}), trained.models, trained.history,
             unlabelled=self.case.planted.data.holdout,
@@ -67,9 +79,13 @@ class Pools:
         )  # fmt: skip
         return method.run(asked).models.tensors
 
+    def _untrained(self, side: str) -> Trained:
+        engine = engine_for(self.case.federation, model_seeds(self.case.seed, side, self.models))
+        return Trained(engine, Models({}), History())
+
     def logits(self, stack: Stack, data: ClientData) -> Tensor:
         """Return the answers of a side's models, shape (M, n, C)."""
-        return self.trained("unlearned").engine.logits(stack, data.x)
+        return self._untrained("unlearned").engine.logits(stack, data.x)
 
     def scores(self, stack: Stack) -> Array:
         """Return the logit confidences of the forget set, shape (M, n)."""

@@ -98,13 +98,6 @@ class Store:
         return [record for record in self.records if all(record.get(key) == value for key, value in wanted.items())]
 
 
-def methods_of(store: Store, source: str, scenario: str, method: str) -> list[Record]:
-    """Return what was measured of a method, one record a seed, whichever part measured it first."""
-    where = {"source": source, "scenario": scenario, "method": method}
-    found = {record["seed"]: record for part in ("rapid", "methods") for record in store.of(part, **where)}
-    return [found[seed] for seed in sorted(found)]
-
-
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return rows of words as lines with aligned columns."""
     widths = [max(len(row[place]) for row in (columns, *rows)) for place in range(len(columns))]

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 
 from scipy import stats
-from unlearning_rows import Figure, Store, Target, methods_of, over_seeds
+from unlearning_rows import Figure, Store, Target, over_seeds
 
 DIRECTED_KL = ("ffum kl", "ffum kl 2 + 1", "ffum kl 3 + 0")
 RESET = {"ffum kl, reset": 4.0, "ffum kl, reset, short": 7.0}
@@ -32,7 +32,7 @@ def targets(store: Store) -> Iterator[Target]:
 def column(store: Store, source: str, scenario: str, method: str, name: str) -> list[float]:
     """Return one figure of a method, seed by seed; `after - before` is a difference."""
     first, _, second = name.partition(" - ")
-    rows = methods_of(store, source, scenario, method)
+    rows = store.of("methods", source=source, scenario=scenario, method=method)
     return [row[first] - (row[second] if second else 0) for row in rows if row.get(first) is not None]
 
 
