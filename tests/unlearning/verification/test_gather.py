@@ -1,0 +1,167 @@
+"""Which models a verification trains and asks: by seed and purpose, as many as the effort says, no copy among them."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from reports.model import Effort
+from unlearning.errors import UnlearningError
+from unlearning.federated.delivered import Delivered
+from unlearning.federated.schedule import Rounds
+from unlearning.verification.evidence import Evidence
+from unlearning.verification.gather import gather
+from unlearning.verification.suite import verify
+
+MODELS = 19
+
+
+def few(given: Delivered, **changed: Any) -> Evidence:
+    return gather(given, **({"effort": Effort.STANDARD, "seed": 5, "models": MODELS} | changed))
+
+
+def without_recipe(given: Delivered, *oracles: Any) -> Delivered:
+    """The same delivery, but nobody says how the federation trains; with these oracles of the owner's."""
+    return replace(given, federation=None, split=None, header=None, rounds=(), close=None, oracles=oracles)
+
+
+def some_model(given: Delivered, seed: int) -> dict[str, torch.Tensor]:
+    assert given.federation is not None
+    return given.federation.build_model(torch.Generator().manual_seed(seed)).state_dict()
+
+
+def test_smoke_trains_four_references_and_nothing_else(erased: Any) -> None:
+    found = few(erased("client:1", "finetune").delivered(), effort=Effort.SMOKE, models=None)
+    assert found.reference.kind == "matched"
+    assert found.references is not None
+    assert len(found.references) == found.reference.models == 4
+    assert found.originals is found.control is found.unlearned is found.strict is None
+    assert found.after.has("forget", "retain", "test", "twin", "probes")
+
+
+def test_every_set_is_trained_from_nineteen_models_on(erased: Any) -> None:
+    given = erased("client:1", "finetune").delivered()
+    found = few(given)
+    shape = (MODELS, len(given.forget))
+    for scores in (found.originals, found.control, found.unlearned, found.strict, found.strict_originals):
+        assert scores is not None
+        assert scores.shape == shape
+    assert found.references is not None
+    assert found.reference.rounds == found.reference.delivered_rounds == Rounds(post=4)
+    assert not found.reference.length_differs
+    assert len({scores.tobytes() for scores in (found.references.scores(), found.control, found.strict)}) == 3
+
+
+def test_the_models_are_those_of_seed_and_request_alone(erased: Any) -> None:
+    given = erased("client:1", "rapid-retrain").delivered()
+    one, again, other = (few(given, models=4, seed=seed) for seed in (5, 5, 6))
+    longer = few(given, models=6)
+    assert one.references is not None
+    assert again.references is not None
+    assert other.references is not None
+    assert longer.references is not None
+    assert (one.references.scores() == again.references.scores()).all()
+    assert not (one.references.scores() == other.references.scores()).any(axis=1).all()
+    np.testing.assert_allclose(longer.references.scores()[:4], one.references.scores(), rtol=1e-4, atol=1e-4)
+    assert one.rng("x").random() == again.rng("x").random() != other.rng("x").random()
+
+
+def test_references_never_saw_what_originals_saw(erased: Any) -> None:
+    given = erased("client:1", "retrain").delivered()
+    found = few(given)
+    assert found.references is not None
+    assert found.originals is not None
+    assert found.originals.mean() > found.references.scores().mean()  # the forget set is known better
+    assert found.strict is None  # by the recipe alone is what retraining does anyway
+
+
+def test_a_record_of_other_rounds_is_a_mismatch(erased: Any) -> None:
+    given = erased("client:1", "finetune").delivered()
+    shorter = replace(given, rounds=given.rounds[:-1])
+    assert few(shorter, effort=Effort.SMOKE, models=None).reference.length_differs
+    untold = few(replace(given, header=None), effort=Effort.SMOKE, models=None).reference
+    assert untold.delivered_rounds is None
+    assert not untold.length_differs
+
+
+def test_an_unknown_method_is_held_against_the_recipe_and_as_many_rounds(erased: Any) -> None:
+    given = replace(erased("client:1", "finetune").delivered(), method=None)
+    found = few(given)
+    assert (found.reference.kind, found.reference.rounds) == ("strict", Rounds(post=4))
+    assert found.unlearned is None
+    report = verify(given, effort=Effort.STANDARD, seed=5, models=MODELS)
+    assert report.method is None
+    assert report.residual.grade == "B"
+    assert not report.residual.outcome.passed
+
+
+def test_an_owners_oracles_are_taken_where_none_can_be_trained_and_copies_left_out(erased: Any) -> None:
+    given = erased("client:1", "finetune").delivered()
+    own = [some_model(given, seed) for seed in range(4)]
+    found = few(without_recipe(given, *own, given.after, own[0]))
+    assert (found.reference.kind, found.reference.trained_by, found.reference.models) == ("supplied", "owner", 4)
+    assert found.reference.dropped == (
+        "oracle 5: equal to the delivered model", "oracle 6: equal to oracle 1",
+    )  # fmt: skip
+    assert found.originals is None
+    assert few(given).reference.trained_by == "auditor"  # with a recipe nobody's word is needed
+
+
+def test_a_copy_with_its_units_in_another_order_is_left_out(erased: Any) -> None:
+    given = erased("client:1", "finetune").delivered()
+    assert given.after is not None
+    order = torch.tensor([2, 0, 1, 4, 3])
+    shuffled = {
+        "0.weight": given.after["0.weight"][order], "0.bias": given.after["0.bias"][order],
+        "2.weight": given.after["2.weight"][:, order], "2.bias": given.after["2.bias"],
+    }  # fmt: skip
+    found = few(without_recipe(given, shuffled, *(some_model(given, seed) for seed in range(3))))
+    assert found.reference.dropped == ("oracle 1: answers as the delivered model does",)
+
+
+def test_copies_alone_leave_nothing_to_compare_with(erased: Any) -> None:
+    given = erased("client:1", "finetune").delivered()
+    report = verify(without_recipe(given, given.after, given.after), effort=Effort.STANDARD, seed=5)
+    assert report.evidence.references is None
+    assert (report.residual.outcome.reason, report.residual.grade) == ("oracles-not-independent", "C")
+
+
+def test_without_recipe_and_oracles_only_the_delivered_model_is_asked(erased: Any) -> None:
+    report = verify(without_recipe(erased("client:1", "finetune").delivered()), effort=Effort.STANDARD, seed=5)
+    assert report.evidence.reference.kind == "none"
+    assert report.residual.outcome.reason == "missing:oracles"
+    assert report.utility.against == "before"
+
+
+def test_a_cache_of_the_auditors_gives_the_same_models_again(erased: Any, tmp_path: Any) -> None:
+    from unlearning.federated.oracles import FolderCache
+
+    given, cache = erased("client:1", "rapid-retrain").delivered(), FolderCache(tmp_path / "cache")
+    first = few(given, cache=cache)
+    kept = len(list((tmp_path / "cache").glob("*.safetensors")))
+    again = few(given, cache=cache)
+    assert kept > 0
+    assert len(list((tmp_path / "cache").glob("*.safetensors"))) == kept
+    assert first.originals is not None
+    assert again.originals is not None
+    assert (first.originals == again.originals).all()
+
+
+def test_what_is_missing_or_not_finite_is_said(erased: Any) -> None:
+    given = erased("client:1", "finetune").delivered()
+    with pytest.raises(UnlearningError, match="no delivered model"):
+        few(replace(given, after=None))
+    assert given.after is not None
+    broken = {name: torch.full_like(one, float("nan")) for name, one in given.after.items()}
+    with pytest.raises(UnlearningError, match="no finite numbers"):
+        few(replace(given, after=broken))
+
+
+def test_a_twin_of_other_labels_is_known_as_such(erased: Any) -> None:
+    given = erased("client:1", "finetune").delivered()
+    assert given.twin is not None
+    assert few(given, effort=Effort.SMOKE, models=None).twin_matched
+    one = given.twin.take([0] * len(given.twin))
+    assert not few(replace(given, twin=one), effort=Effort.SMOKE, models=None).twin_matched
