@@ -54,12 +54,14 @@ class Replay:
     """How much of what was to be forgotten stands among what was retained."""
     owner_code: bool = False
     """Whether the owner's code made the initial weights."""
+    contradicted: bool = False
+    """Whether record and files disagree on what was to be forgotten, or on the files."""
 
     @property
     def proves_exactness(self) -> bool:
         """Whether the delivered model is shown to come from retained data alone, free of what was to be forgotten."""
         free = self.overlap is not None and self.overlap.free
-        own = self.from_retained_alone and not self.owner_code
+        own = self.from_retained_alone and not self.owner_code and not self.contradicted
         return self.answer == "equal" and own and free and bool(self.sees_data)
 
 
@@ -91,6 +93,7 @@ def replay(delivered: Delivered) -> Replay:
         sees_data=sees_data,
         overlap=overlap(split.forgotten, split.retained),
         owner_code=delivered.owner_code,
+        contradicted=any(fault.code in ("request", "data") for fault in delivered.faults),
     )
     return found if equal else _excused(found, header)
 

@@ -66,6 +66,10 @@ def test_an_exact_method_is_given_neither_the_forgotten_data_nor_the_model_befor
     written = erased("client:1", "retrain")
     forget = dict(np.load(written.folder / "forget.npz"))
     np.savez(written.folder / "forget.npz", **(forget | {"x": np.float32(9) - forget["x"]}))
+    digest = sha256((written.folder / "forget.npz").read_bytes()).hexdigest()
+    said = written.delivered().header.data
+    said = said.model_copy(update={"forget": said.forget.model_copy(update={"sha256": digest})})
+    written.retell(header=lambda one: one.model_copy(update={"data": said}))
     delivered = written.delivered()
     before = {name: one * 0 for name, one in delivered.before.items()}
     assert replay(replace(delivered, before=before)).proves_exactness
@@ -196,6 +200,14 @@ def test_initial_weights_of_the_owners_code_prove_nothing(erased) -> None:
     found = replay(written.delivered(trust_code=True))
     assert (found.answer, found.sees_data, found.from_retained_alone) == ("equal", True, True)
     assert not found.proves_exactness
+
+
+def test_equal_bytes_for_another_request_prove_nothing(erased) -> None:
+    """What else of client 2 was retained is what its request is about."""
+    written = erased("client:1", "retrain")
+    written.retell(header=lambda one: one.model_copy(update={"request": "client:2"}))
+    found = replay(written.delivered())
+    assert (found.answer, found.contradicted, found.proves_exactness) == ("equal", True, False)
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 255.0])

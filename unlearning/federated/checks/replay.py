@@ -107,6 +107,8 @@ def _limitations(found: Replay) -> list[str]:
         told.append(OTHER_PROCESSOR)
     if found.owner_code:
         told.append("The owner's code made the initial weights, which may hold anything.")
+    if found.contradicted:
+        told.append("Record and files disagree on what was to be forgotten; what was run again is what the files hold.")
     if found.overlap is not None and not found.overlap.free:
         told.append(f"{found.overlap.near} examples to be forgotten stand among the retained ones, or nearly so.")
     return told
