@@ -36,7 +36,6 @@ from unlearning.verification.answers import Answers, Logits, Part
 from unlearning.verification.evidence import Evidence, Reference
 from unlearning.verification.independence import copies
 from unlearning.verification.scores import Array, logit_confidence
-from unlearning.verification.thresholds import planned_models
 
 __all__ = ["gather"]
 
@@ -87,7 +86,7 @@ def gather(
         return _with_supplied(found, asked, delivered)
     pool = OraclePool(questions, executor or Serial(), cache, report_progress)
     found = replace(found, engine=engine_for(questions.federation, (0,), questions.engine).name)
-    return _with_trained(found, asked, pool, delivered, *planned_models(effort, models))
+    return _with_trained(found, asked, pool, delivered, references, others)
 
 
 def _with_trained(

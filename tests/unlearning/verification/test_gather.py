@@ -106,7 +106,9 @@ def test_an_owners_oracles_are_taken_where_none_can_be_trained_and_copies_left_o
         "oracle 5: equal to the delivered model", "oracle 6: equal to oracle 1",
     )  # fmt: skip
     assert found.originals is None
-    assert few(given).reference.trained_by == "auditor"  # with a recipe nobody's word is needed
+    known = replace(given, oracles=tuple(own))
+    assert few(known).reference.trained_by == "auditor"  # with a recipe nobody's word is needed
+    assert few(known, models=0).reference.kind == "supplied"  # unless none is to be trained
 
 
 def test_a_copy_with_its_units_in_another_order_is_left_out(erased: Any) -> None:
