@@ -86,7 +86,7 @@ def gather(
         return _with_supplied(found, asked, delivered)
     pool = OraclePool(questions, executor or Serial(), cache, report_progress)
     found = replace(found, engine=engine_for(questions.federation, (0,), questions.engine).name)
-    return _with_trained(found, asked, pool, delivered, references, others)
+    return _with_trained(found, asked, pool, delivered, *planned_models(effort, models))
 
 
 def _with_trained(
