@@ -10,8 +10,8 @@ import torch
 
 from audit.load_arrays import planted_arrays, reference_embeddings
 from audit.manifest import load_system
-from reports.toml_writer import toml_text
 from reports.errors import FedauditError
+from reports.toml_writer import toml_text
 
 RECORDS = np.arange(12, dtype=np.float32).reshape(3, 4)
 LABELS = np.array([0, 2, 1])

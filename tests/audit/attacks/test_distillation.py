@@ -14,9 +14,9 @@ from audit.attacks.label_mix import accusation, least_clients, nearest
 from audit.attacks.separation import halved, judge
 from audit.attacks.transfer_members import own_records
 from audit.decision import verdict
-from reports.toml_writer import toml_text
 from reports.errors import SystemFileError
 from reports.model import Effort, Severity, Status
+from reports.toml_writer import toml_text
 
 Array = npt.NDArray[np.float64]
 Records = tuple[Array, npt.NDArray[np.int64]]

@@ -20,11 +20,11 @@ from audit.decision import verdict
 from audit.identify import identified
 from audit.load import Truth
 from audit.scene import Scene
-from reports.toml_writer import toml_text
 from audit.twin import Scale
 from reports.errors import SystemFileError
 from reports.model import Effort, Severity, Status, Strength
 from reports.statistics import clopper_pearson
+from reports.toml_writer import toml_text
 
 Array = npt.NDArray[np.float64]
 Embed = Callable[[Array], Array]

@@ -42,6 +42,9 @@ def loaded_by(*arguments: str) -> set[str]:
         (["secagg", "--help"], HEAVY),
         (["attack", "--help"], HEAVY),
         (["attack", "run", "--help"], HEAVY),
+        (["unlearn", "--help"], HEAVIER_STILL),
+        (["unlearn", "federated", "--help"], HEAVY),
+        (["unlearn", "verify", "--help"], HEAVY),
     ],
 )
 def test_a_light_command_loads_nothing_heavy(arguments: list[str], forbidden: set[str]) -> None:
@@ -59,9 +62,26 @@ def test_the_help_page_says_what_each_command_says_of_itself(capsys: pytest.Capt
         assert f"  {name} " in page
 
 
+def test_the_group_unlearn_lists_its_commands_without_importing_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["unlearn", "--help"]) == 0
+    page = capsys.readouterr().out
+    group = cli.get_command(click.Context(cli), "unlearn")
+    assert isinstance(group, click.Group)
+    for name in group.list_commands(click.Context(group)):
+        found = group.get_command(click.Context(group), name)
+        assert found is not None
+        assert found.name == name
+        assert f"  {name} " in page
+    assert group.get_command(click.Context(group), "nope") is None
+
+
 @pytest.mark.parametrize(
-    "arguments", [["nope"], ["verify"], ["run", "x", "--effort", "huge", "-o", "y"], ["run", "x", "--bogus"]]
-)
+    "arguments",
+    [
+        ["nope"], ["verify"], ["run", "x", "--effort", "huge", "-o", "y"], ["run", "x", "--bogus"], ["unlearn", "nope"],
+        ["unlearn", "federated", "x"],
+    ],
+)  # fmt: skip
 def test_a_usage_error_is_exit_2_and_one_sentence(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(arguments) == 2
     out, err = capsys.readouterr()
