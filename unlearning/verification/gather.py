@@ -36,6 +36,7 @@ from unlearning.verification.answers import Answers, Logits, Part
 from unlearning.verification.evidence import Evidence, Reference
 from unlearning.verification.independence import copies
 from unlearning.verification.scores import Array, logit_confidence
+from unlearning.verification.thresholds import planned_models
 
 __all__ = ["gather"]
 
