@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from audit.manifest import load_system
-from reports.check import Check, Context
+from reports.check import Check, Context, Options
 from reports.model import Confidentiality, Effort, Evidence, Finding, System, evidence_path
 from unlearning.federated.data import ClientData, FederatedData, SimulatedFederation
 from unlearning.federated.delivered import Delivered, load_delivered
@@ -102,10 +102,11 @@ class Erased:
         system = self.system
         return load_delivered(system, system.unlearning[0], self.folder, trust_code=trust_code)
 
-    def ask(self, check: Check, effort: Effort = Effort.STANDARD) -> Finding:
+    def ask(self, check: Check, effort: Effort = Effort.STANDARD, *, trust_code: bool = False) -> Finding:
         """The one finding of a check."""
-        system = self.system
-        context = Context(check, system, 7, effort, self.folder, datetime(2026, 11, 20, tzinfo=UTC), Kept())
+        system, now = self.system, datetime(2026, 11, 20, tzinfo=UTC)
+        options = Options(trust_code=trust_code)
+        context = Context(check, system, 7, effort, self.folder, now, Kept(), options)
         (finding,) = check.ask(system, context)
         return finding
 

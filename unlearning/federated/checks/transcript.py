@@ -89,7 +89,7 @@ def shown(fault: TranscriptFault, length: int = 200) -> str:
     try:
         text = printable(fault.message)
     except ValueError:
-        text = ascii(fault.message)
+        text = ascii(fault.message)[1:-1]
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 

@@ -110,6 +110,20 @@ def test_retained_copies_are_told_beside_equal_bytes(erased, small) -> None:
     assert "8 examples to be forgotten stand among the retained ones, or nearly so." in finding.limitations
 
 
+def test_what_takes_the_proof_from_equal_bytes_is_told(erased) -> None:
+    written = erased("client:1", "retrain")
+    written.retell(header=lambda one: one.model_copy(update={"request": "client:2"}))
+    written.edit('layers = "layers.json"', 'definition = "model.py:build"')
+    layers = "torch.nn.Linear(6, 5), torch.nn.ReLU(), torch.nn.Linear(5, 3)"
+    code = f"import torch\n\n\ndef build():\n    return torch.nn.Sequential({layers})\n"
+    (written.folder / "model.py").write_text(code)
+    assert written.ask(replay).reason == "missing:model.layers"
+    finding = written.ask(replay, trust_code=True)
+    assert finding.status is Status.PASS
+    assert any("the owner's code" in one.lower() for one in finding.limitations)
+    assert any("disagree on what was to be forgotten" in one for one in finding.limitations)
+
+
 def test_it_is_not_run_at_smoke_nor_without_a_transcript(erased) -> None:
     written = erased()
     finding = written.ask(replay, effort=Effort.SMOKE)

@@ -1,5 +1,6 @@
 """The check `unlearning.federated.transcript`: any fault fails and is named by its line, and none of them raises."""
 
+import json
 import re
 from collections.abc import Callable
 from hashlib import sha256
@@ -8,6 +9,7 @@ import pytest
 from safetensors.torch import save_file
 
 from reports.artifacts import read_tensors
+from reports.canonical import canonical_json
 from reports.model import Finding, Status
 from unlearning.federated.checks.replay import replay
 from unlearning.federated.checks.request import request
@@ -39,6 +41,11 @@ def swapped(lines: Lines, at: int) -> Lines:
     return changed
 
 
+def hostile(line: bytes) -> bytes:
+    """The line with one member more, whose name no report may hold as it is."""
+    return canonical_json(json.loads(line) | {"\x07\u202e": 1}) + b"\n"
+
+
 MUTATIONS: dict[str, Callable[[Lines, int], Lines]] = {
     "flipped": flipped,
     "swapped": swapped,
@@ -47,7 +54,7 @@ MUTATIONS: dict[str, Callable[[Lines, int], Lines]] = {
     "cut": lambda lines, at: [*lines[:at], lines[at][:-9]],
     "empty": lambda lines, at: [*lines[:at], b"\n", *lines[at + 1 :]],
     "not text": lambda lines, at: [*lines[:at], b"\xff\xfe\x00\n", *lines[at + 1 :]],
-    "hostile": lambda lines, at: [*lines[:at], b'{"kind":"round","\\u0007\\u202e":1}\n', *lines[at + 1 :]],
+    "hostile": lambda lines, at: [*lines[:at], hostile(lines[at]), *lines[at + 1 :]],
 }
 
 
