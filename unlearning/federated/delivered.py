@@ -51,6 +51,8 @@ class Delivered:
     """What of its data was to be forgotten; with `federation`."""
     lacking: tuple[str, ...] = ()
     """What there is no federation for, as keys or files."""
+    absent: tuple[str, ...] = ()
+    """Files that the transcript names and that do not lie beside it."""
     forget: ClientData | None = None
     """What was to be forgotten."""
     retain: ClientData | None = None
@@ -117,7 +119,8 @@ def load_delivered(system: System, declared: ErasureRequest, folder: Path, *, tr
     return Delivered(
         declared, record.header, record.rounds, record.close, record.sorted_faults,
         None if assembled is None else assembled.federation, None if assembled is None else assembled.split, lacking,
-        **files.sets(), module=module, owner_code=system.model is not None and system.model.layers is None,
+        files.absent, **files.sets(), module=module,
+        owner_code=system.model is not None and system.model.layers is None,
         before=states.get("before"), after=states.get("after"),
         before_sha256=digests.get("before"), after_sha256=digests.get("after"), method=method, kept=record.kept,
         oracles=tuple(_state(folder, one, module) for one in declared.oracles),

@@ -37,6 +37,8 @@ class ExampleSets:
     """What stayed."""
     others: Mapping[str, ClientData | None] = field(default_factory=dict)
     """"twin", "test", "holdout" and "probes"."""
+    absent: tuple[str, ...] = ()
+    """Files that the transcript names and that do not lie beside it: nobody says that they are other ones."""
 
     def sets(self) -> dict[str, ClientData | None]:
         """Return every set by its name."""
@@ -64,7 +66,7 @@ def read_sets(
         others[name] = None if read is None else _data(read)
     probes = reader.named("probes")
     others["probes"] = None if probes is None else _data(probes)
-    return ExampleSets(forget, retain, others), reader.record
+    return ExampleSets(forget, retain, others, tuple(reader.absent)), reader.record
 
 
 def _data(read: ExampleFile) -> ClientData:
@@ -78,6 +80,7 @@ class _Reader:
         self, system: System, declared: ErasureRequest, folder: Path, record: Record, module: nn.Module | None
     ) -> None:
         self.record = record
+        self.absent: list[str] = []
         self._system, self._request, self._folder, self._module = system, declared, folder, module
         self._classes = MOST_CLASSES
         self._shape: tuple[int, ...] | None = None
@@ -106,8 +109,11 @@ class _Reader:
         try:
             folder = (self._folder / transcript.path).resolve().parent
             path = (folder / said.path).resolve()
-            if not path.is_relative_to(folder) or not path.is_file():
-                self._fault(name, f"there is no file {said.path!r} beside the transcript")
+            if not path.is_relative_to(folder):
+                self._fault(name, f"{said.path!r} leads out of the transcript's folder")
+                return None
+            if not path.is_file():
+                self.absent.append(said.path)
                 return None
             if file_sha256(path) != said.sha256:
                 self._fault(name, f"its digest is not that of {said.path}")

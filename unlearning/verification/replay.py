@@ -115,6 +115,15 @@ def _lacking(delivered: Delivered) -> tuple[str, str] | None:
         return "missing:recording", told
     if needs.base and delivered.before is None:
         return "missing:unlearning.before", f"{method.name} starts from the model before, which is not declared."
+    for key, said, held in (
+        ("unlearning.twin", header.data.twin, delivered.twin),
+        ("data.calibration", header.data.holdout, delivered.holdout),
+    ):
+        if not method.exact and said is not None and held is None:
+            return (
+                f"missing:{key}",
+                f"It ran with {said.path}, which is not there as the transcript names it.",
+            )
     return None
 
 

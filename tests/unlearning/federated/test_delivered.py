@@ -153,9 +153,8 @@ def pickled(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
-        (lambda folder: (folder / "test.npz").unlink(), "there is no file 'test.npz' beside the transcript"),
         (lambda folder: put(folder, "test.npz", note=np.zeros(1)), "its digest is not that of test.npz"),
-        (outside, "there is no file 'test.npz' beside the transcript"),
+        (outside, "'test.npz' leads out of the transcript's folder"),
         (loop, ""),
     ],
 )
@@ -170,6 +169,16 @@ def test_a_named_file_that_cannot_be_used_is_a_fault_and_declared_data_takes_ove
     assert (fault.line, fault.code) == (1, "data")
     assert told in fault.message
     assert len(delivered.test) == 9  # of the declared nonmembers
+    assert delivered.federation is not None
+
+
+def test_a_named_file_that_is_not_there_is_no_lie(erased) -> None:
+    written = erased()
+    (written.folder / "test.npz").unlink()
+    (written.folder / "probes.npz").unlink()
+    delivered = written.delivered()
+    assert (delivered.faults, delivered.absent) == ((), ("test.npz", "probes.npz"))
+    assert delivered.test is delivered.probes is None
     assert delivered.federation is not None
 
 

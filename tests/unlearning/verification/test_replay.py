@@ -155,6 +155,8 @@ def test_a_method_that_reads_a_recording_is_not_run_again(erased, name: str) -> 
         ({"lacking": ("model.layers",), "federation": None}, "missing:model.layers"),
         ({"method": None}, "unknown-method"),
         ({"before": None}, "missing:unlearning.before"),
+        ({"twin": None}, "missing:unlearning.twin"),
+        ({"holdout": None}, "missing:data.calibration"),
     ],
 )
 def test_what_is_missing_is_said(erased, missing: Any, reason: str) -> None:

@@ -63,25 +63,40 @@ def transcript(system: System, ctx: Context) -> Iterator[Finding]:
 def _answer(system: System, ctx: Context, declared: ErasureRequest) -> Finding:
     delivered = delivered_of(system, ctx, declared)
     ratio = _least_noise_ratio(delivered)
-    measurements = _measurements(delivered, ratio)
+    status, reason, told, remedy = _decided(ctx, declared, delivered, ratio)
+    return ctx.finding(
+        status,
+        told[:300],
+        key=key_of(declared),
+        basis=Basis.RECORDED,
+        detail=_detail(delivered.faults),
+        measurements=_measurements(delivered, ratio),
+        remedy=remedy,
+        limitations=_limitations(system, delivered),
+        reason=reason,
+    )
+
+
+def _decided(
+    ctx: Context, declared: ErasureRequest, delivered: Delivered, ratio: float | None
+) -> tuple[Status, str, str, Remedy | None]:
+    """Return status, reason, summary and mend."""
     if delivered.faults:
         faults = sorted(delivered.faults, key=lambda one: TELLING.index(one.code) if one.code in TELLING else 9)
         more = f" ({len(faults) - 1} more faults)" if len(faults) > 1 else ""
-        told = f"The record is at fault in {shown(faults[0])}{more}."
-        return _finding(ctx, declared, Status.FAIL, told, measurements, _detail(delivered.faults), AS_WRITTEN)
+        return Status.FAIL, "", f"The record is at fault in {shown(faults[0])}{more}.", AS_WRITTEN
     if ratio is not None and ratio < LEAST_NOISE:
         told = f"Differential privacy is claimed, and a round has {ratio:.2g} times the claimed noise a coordinate."
-        return _finding(ctx, declared, Status.FAIL, told, measurements, remedy=MORE_NOISE)
+        return Status.FAIL, "", told, MORE_NOISE
     for name in ("after", "before"):
         if getattr(declared, name) is None:
             told = f"The record is unbroken, but the model {name!r} that it names is not declared."
-            return _finding(ctx, declared, Status.INCONCLUSIVE, told, measurements, reason=f"missing:unlearning.{name}")
-    if not _notices_one_byte(ctx.folder / (declared.transcript.path if declared.transcript else "")):
+            return Status.INCONCLUSIVE, f"missing:unlearning.{name}", told, None
+    if declared.transcript is None or not _notices_one_byte(ctx.folder / declared.transcript.path):
         told = "One flipped byte in a copy of the record went unnoticed, so nothing is shown."
-        return _finding(ctx, declared, Status.INCONCLUSIVE, told, measurements, reason="control-failed")
+        return Status.INCONCLUSIVE, "control-failed", told, None
     rounds = "one round" if len(delivered.rounds) == 1 else f"{len(delivered.rounds)} rounds"
-    told = f"The record of {rounds} hangs together, and models and data are those it names."
-    return _finding(ctx, declared, Status.PASS, told, measurements)
+    return Status.PASS, "", f"The record of {rounds} hangs together, and models and data are those it names.", None
 
 
 def shown(fault: TranscriptFault, length: int = 200) -> str:
@@ -134,11 +149,11 @@ def _measurements(delivered: Delivered, ratio: float | None) -> list[Measurement
     return found
 
 
-def _finding(
-    ctx: Context, declared: ErasureRequest, status: Status, told: str, measurements: list[Measurement],
-    detail: str = "", remedy: Remedy | None = None, reason: str = "",
-) -> Finding:  # fmt: skip
-    return ctx.finding(
-        status, told[:300], key=key_of(declared), basis=Basis.RECORDED, detail=detail, measurements=measurements,
-        remedy=remedy, limitations=[FORGEABLE], reason=reason,
-    )  # fmt: skip
+def _limitations(system: System, delivered: Delivered) -> list[str]:
+    found = [FORGEABLE]
+    if delivered.absent:
+        found.append(f"Named and not there, so not compared: {', '.join(delivered.absent)}.")
+    declared = system.federation.differential_privacy if system.federation else None
+    if declared is not None and delivered.header is not None and delivered.header.differential_privacy is None:
+        found.append("The system declares differential privacy; of this unlearning the record claims none.")
+    return found

@@ -191,6 +191,18 @@ def test_a_forged_record_can_pass_and_running_it_again_tells(erased) -> None:
     assert "The model of round 1 is the first that differs" in finding.detail
 
 
+def test_what_a_pass_does_not_cover_is_said(erased) -> None:
+    written = erased()
+    written.declare("\n[federation.differential_privacy]\nclipping_norm = 1.0\nnoise_multiplier = 2.0\n")
+    (written.folder / "test.npz").unlink()
+    finding = written.ask(transcript)
+    assert finding.status is Status.PASS
+    assert finding.limitations[1:] == (
+        "Named and not there, so not compared: test.npz.",
+        "The system declares differential privacy; of this unlearning the record claims none.",
+    )
+
+
 @pytest.mark.parametrize("name", ["after", "before"])
 def test_a_model_that_is_not_declared_leaves_the_record_tied_to_nothing(erased, name: str) -> None:
     written = erased()
