@@ -19,6 +19,8 @@ MOST_POINTS = 200
 """Of one curve."""
 MIDDLE = 0.95
 """Of the models, that a row of a plot spans."""
+DECIMALS = 12
+"""Of a mean of shares; what lies beyond is rounding."""
 
 
 def at_most(limit: float) -> Threshold:
@@ -120,7 +122,7 @@ def share_plots(
             label="delivered model", value=residual.value, low=residual.interval.low, high=residual.interval.high,
             limit=limits.most_residual, control=1.0,
         ),
-        _span(f"{len(residual.oracles)} retrained models (floor)", residual.oracles),
+        _span(f"{len(residual.oracles)} retrained (floor)", residual.oracles),
         _span(f"{len(residual.originals)} originals (control)", residual.originals),
     ]  # fmt: skip
     if before is not None and before.residual is not None:
@@ -137,7 +139,7 @@ def ratio_plot(rows: dict[str, FloorRatio], limits: Thresholds) -> IntervalsPlot
         )
         for label, one in rows.items()
     ]
-    drawn.append(IntervalRow(label="retrained models among themselves (floor)", value=1.0))
+    drawn.append(IntervalRow(label="retrained models (floor)", value=1.0))
     title = "Distance to retrained models, over theirs to one another"
     return IntervalsPlot(title=title, x="Jensen-Shannon ratio", rows=tuple(drawn))
 
@@ -147,7 +149,7 @@ def method_plots(verdict: MethodVerdict, limits: Thresholds) -> list[IntervalsPl
     sides = {
         "as asked": (verdict.unlearned, limits.highest_auc),
         "more references (control)": (verdict.control, None),
-        "nothing forgotten (original)": (verdict.original, None),
+        "nothing forgotten": (verdict.original, None),
     }
     rows = tuple(
         IntervalRow(label=label, value=side.auc, low=side.interval.low, high=side.interval.high, limit=limit)
@@ -167,7 +169,8 @@ def plain(interval: Interval) -> str:
 
 def _span(label: str, values: Array) -> IntervalRow:
     low, high = np.quantile(values, [(1 - MIDDLE) / 2, (1 + MIDDLE) / 2])
-    return IntervalRow(label=label, value=float(values.mean()), low=float(low), high=float(high))
+    mean = round(float(values.mean()), DECIMALS) + 0.0  # centred shares leave a mean of 1e-18, or of -0
+    return IntervalRow(label=label, value=mean, low=float(low), high=float(high))
 
 
 def _histogram(residual: ResidualShare) -> HistogramPlot:

@@ -10,6 +10,7 @@ import pytest
 
 from reports.check import Check, Context, Options, discover
 from reports.consistency import RULES
+from reports.drawing import shortened
 from reports.model import (
     Artifact,
     Confidentiality,
@@ -151,7 +152,9 @@ def test_an_honest_model_passes_with_everything_a_reader_needs_to_doubt_it() -> 
     assert not broken_rules(finding)
     between, spread = asked.plots
     labels = [row.label for row in between.rows]
-    assert labels == ["delivered model", "64 retrained models (floor)", "64 originals (control)", "model before"]
+    assert labels == ["delivered model", "64 retrained (floor)", "64 originals (control)", "model before"]
+    assert between.rows[1].value == 0.0  # the shares are centred on them: not 6.5e-18
+    assert all(shortened(label, 176) == label for label in labels)  # what the drawing has room for
     assert sum(spread.samples[0].counts) == sum(spread.samples[1].counts) == 64
 
 
