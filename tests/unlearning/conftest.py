@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from unlearning.federated.request import UnlearningRequest
 from unlearning.federated.transcript import Close, Header, Round, TranscriptWriter, read_transcript
 from unlearning.models import build_layers, layer_list
 
+Items = tuple[tuple[str, Any], ...]
 LAYERS = layer_list("mlp", (6,), 3, hidden=5)
 SYSTEM = """
 [system]
@@ -137,30 +139,37 @@ class Erased:
                 writer.write(line)
 
 
-@pytest.fixture
-def erased(tmp_path: Path) -> Callable[..., Erased]:
-    """Carry out a request on the small federation, and declare it."""
+@pytest.fixture(scope="session")
+def carried(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Carry out a request on the small federation, once a session where all of it has a hash, and declare it."""
 
-    def write(
-        request: str = "client:1",
-        name: str = "rapid-retrain",
-        *,
-        recipe: Any = None,
-        erasure: Any = None,
-        **parameters: Any,
-    ) -> Erased:
-        federation = small_federation(**(recipe or {}))
+    def write(request: str, name: str, recipe: Items, erasure: Items, parameters: Items) -> Path:
+        federation = small_federation(**dict(recipe))
         before, history = trained(federation)
         asked = UnlearningRequest.parse(request)
-        carried = Erasure(federation, asked, method(name, **parameters), before, seed=5, history=history)
-        folder = tmp_path / "system"
-        folder.mkdir()
-        carry_out(replace(carried, **(erasure or {})), folder)
+        given = Erasure(federation, asked, method(name, **dict(parameters)), before, seed=5, history=history)
+        folder = tmp_path_factory.mktemp("carried")
+        carry_out(replace(given, **dict(erasure)), folder)
         (folder / "layers.json").write_text(json.dumps(LAYERS))
         (folder / "system.toml").write_text(SYSTEM.format(kind=asked.kind, method=name))
-        return Erased(folder)
+        return folder
 
-    return write
+    return functools.cache(write)
+
+
+@pytest.fixture
+def erased(tmp_path: Path, carried: Callable[..., Path]) -> Callable[..., Erased]:
+    """A folder of one's own in which a request was carried out."""
+
+    def copied(
+        request: str = "client:1", name: str = "rapid-retrain", *,
+        recipe: Any = None, erasure: Any = None, **parameters: Any,
+    ) -> Erased:  # fmt: skip
+        asked = (tuple((one or {}).items()) for one in (recipe, erasure, parameters))
+        shutil.copytree(carried(request, name, *asked), tmp_path / "system")
+        return Erased(tmp_path / "system")
+
+    return copied
 
 
 @pytest.fixture(scope="session")
