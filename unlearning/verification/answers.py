@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from unlearning.verification.scores import Array, logit_confidence, per_example_loss
 
-Part = Literal["forget", "twin", "test", "retain", "probes"]
+Part = Literal["forget", "twin", "test", "retain", "neighbours", "probes"]
 Labels = npt.NDArray[np.int64]
 Logits = npt.NDArray[np.float32]
 

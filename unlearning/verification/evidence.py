@@ -9,6 +9,7 @@ from reports.model import Effort
 from unlearning.federated.oracles import model_seeds
 from unlearning.federated.schedule import Rounds
 from unlearning.verification.answers import Answers
+from unlearning.verification.relearn import Anamnesis
 from unlearning.verification.scores import Array
 
 
@@ -67,6 +68,8 @@ class Evidence:
     """The same by models that the method has made to forget; None for a method that is not known here."""
     twin_matched: bool = False
     """Whether the twin has the labels of the forget set."""
+    anamnesis: Anamnesis | None = None
+    """How quickly the forget set is learnt again; None where it was not tried."""
     engine: str = ""
     """What trained the models."""
 

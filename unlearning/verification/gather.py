@@ -35,6 +35,8 @@ from unlearning.models import initialise
 from unlearning.verification.answers import Answers, Logits, Part
 from unlearning.verification.evidence import Evidence, Reference
 from unlearning.verification.independence import copies
+from unlearning.verification.relearn import Anamnesis, anamnesis_index, relearn_steps
+from unlearning.verification.relearning import BUDGET, RELEARNERS, relearning_losses
 from unlearning.verification.scores import Array, logit_confidence
 from unlearning.verification.thresholds import planned_models
 
@@ -42,6 +44,8 @@ __all__ = ["gather"]
 
 MOST_RETAINED = 1_000
 """Retained examples that models are asked about, evenly spaced: accuracy needs no more."""
+MOST_NEIGHBOURS = 200
+"""Forgotten examples, evenly spaced, whose nearest retained ones are asked about."""
 SAME_ANSWERS = 1e-5
 """Logits that differ by no more are one model's, whatever the order of its hidden units."""
 
@@ -121,7 +125,29 @@ def _with_trained(
         control=asked.scores(control),
         originals=asked.scores(holding["originals"]),
         unlearned=asked.scores(holding["unlearned"]) if known else None,
+        anamnesis=_relearnt(found, asked, delivered, sides["matched"]),
     )
+
+
+def _relearnt(found: Evidence, asked: "_Questioner", delivered: Delivered, references: Stack) -> Anamnesis | None:
+    """Return how quickly the delivered model learns the forget set again, against some of the references."""
+    if delivered.before is None or delivered.federation is None:
+        return None
+    recipe, before = delivered.federation.recipe, found.before
+    assert before is not None  # noqa: S101  asked of the model before, which is there
+    (seed,) = model_seeds(found.seed, f"{found.id}/relearning", 1)
+    goal = float(before.losses("forget")[0].mean())
+
+    def losses(state: Mapping[str, Tensor]) -> Array:
+        batches = torch.Generator().manual_seed(seed)
+        return relearning_losses(asked.module, state, asked.forget, recipe, batches)
+
+    some = min(RELEARNERS, len(next(iter(references.values()))))
+    curves = [losses(asked.state), *(losses(one_of(references, place)) for place in range(some))]
+    if not all(np.isfinite(curve).all() for curve in curves):
+        return None  # the recipe's learning rate is too much for the forget set alone
+    steps, *oracles = (relearn_steps(curve, goal) for curve in curves)
+    return anamnesis_index(steps, oracles, budget=BUDGET)
 
 
 def _with_supplied(found: Evidence, asked: "_Questioner", delivered: Delivered) -> Evidence:
@@ -164,8 +190,8 @@ class _Questioner:
         if delivered.after is None or delivered.forget is None or delivered.module is None:
             told = f"{delivered.declared.id}: there is no delivered model, or no forget set, to verify"
             raise UnlearningError("unlearning.nothing-delivered", told, "Declare [model], after and forget.")
-        self.state, self.forget, self._module = delivered.after, delivered.forget, delivered.module
-        self.weights = frozenset(name for name, _ in self._module.named_parameters())
+        self.state, self.forget, self.module = delivered.after, delivered.forget, delivered.module
+        self.weights = frozenset(name for name, _ in self.module.named_parameters())
         self._engine = None if delivered.federation is None else engine_for(delivered.federation, (0,))
         self._parts = {part: data for part, data in _parts(delivered).items() if data is not None and len(data)}
         self._labels = {part: data.y.numpy() for part, data in self._parts.items()}
@@ -180,22 +206,36 @@ class _Questioner:
 
     def untrained(self, seed: int) -> Mapping[str, Tensor]:
         """Return the state dict of a model that has learnt nothing."""
-        return initialise(copy.deepcopy(self._module), torch.Generator().manual_seed(seed % 2**63)).state_dict()
+        return initialise(copy.deepcopy(self.module), torch.Generator().manual_seed(seed % 2**63)).state_dict()
 
     def _logits(self, models: Stack, x: Tensor) -> Logits:
         if self._engine is not None:
             return self._engine.logits(models, x).numpy()
-        module = copy.deepcopy(self._module)
+        module = copy.deepcopy(self.module)
         count = len(next(iter(models.values())))
         return torch.stack([logits_of(module, one_of(models, place), x) for place in range(count)]).numpy()
 
 
 def _parts(delivered: Delivered) -> dict[Part, ClientData | None]:
     """Return the examples of each part."""
-    retained = delivered.retain
-    if retained is not None and len(retained) > MOST_RETAINED:
-        retained = retained.take(np.linspace(0, len(retained) - 1, MOST_RETAINED).round().astype(np.int64))
+    retained, forget = delivered.retain, delivered.forget
+    neighbours = None
+    if retained is not None and len(retained) and forget is not None and len(forget):
+        neighbours = nearest(_spaced(forget, MOST_NEIGHBOURS), retained)
     return {
-        "forget": delivered.forget, "twin": delivered.twin, "test": delivered.test, "retain": retained,
-        "probes": delivered.probes,
+        "forget": forget, "twin": delivered.twin, "test": delivered.test, "probes": delivered.probes,
+        "retain": None if retained is None else _spaced(retained, MOST_RETAINED), "neighbours": neighbours,
     }  # fmt: skip
+
+
+def nearest(asked: ClientData, retained: ClientData) -> ClientData:
+    """Return the retained examples that are nearest to one of those asked about, each once, by Euclidean distance."""
+    places = torch.cdist(asked.x.flatten(1), retained.x.flatten(1)).argmin(dim=1)
+    return retained.take(np.unique(places.numpy()))
+
+
+def _spaced(data: ClientData, most: int) -> ClientData:
+    """Return at most so many examples, evenly spaced."""
+    if len(data) <= most:
+        return data
+    return data.take(np.linspace(0, len(data) - 1, most).round().astype(np.int64))

@@ -16,9 +16,9 @@ from unlearning.federated.delivered import Delivered
 from unlearning.federated.oracles import OracleCache
 from unlearning.verification.answers import Part
 from unlearning.verification.backdoor import DeletionDecision, deletion_decision, retrained_hit_rate
-from unlearning.verification.distance import LEAST_ORACLES, FloorRatio, js_ratio
+from unlearning.verification.distance import LEAST_ORACLES, FloorRatio, activation_ratio, js_ratio
 from unlearning.verification.evidence import Evidence
-from unlearning.verification.forgetting_quality import forgetting_quality
+from unlearning.verification.forgetting_quality import forgetting_quality, klom
 from unlearning.verification.gather import gather
 from unlearning.verification.judge_method import MethodVerdict, judge_method
 from unlearning.verification.judge_residual import ResidualVerdict, judge_residual
@@ -31,7 +31,7 @@ from unlearning.verification.judge_side_effects import (
     judge_utility,
 )
 from unlearning.verification.likelihood_ratio import ULiraResult, u_lira
-from unlearning.verification.membership import Membership, population_membership
+from unlearning.verification.membership import Membership, neighbour_exposure, population_membership
 from unlearning.verification.rank import RankResult, rank_test
 from unlearning.verification.scores import Array
 from unlearning.verification.thresholds import Thresholds
@@ -137,6 +137,21 @@ class VerificationReport:
             return None
         return js_ratio(asked.logits[part][0], references.logits[part])
 
+    def activation(self) -> FloorRatio | None:
+        """V7: the same on the forget set by the Euclidean distance of probabilities."""
+        references = self.evidence.references
+        if references is None or len(references) < LEAST_ORACLES:
+            return None
+        return activation_ratio(self.evidence.after.logits["forget"][0], references.logits["forget"])
+
+    def klom(self) -> tuple[float, float] | None:
+        """V5: divergence of the scores' histograms that 95 % of the forget set stays below, and the control's."""
+        found = self.evidence
+        if found.references is None or found.unlearned is None or found.control is None:
+            return None
+        references = found.references.scores()
+        return klom(found.unlearned, references).percentile_95, klom(found.control, references).percentile_95
+
     @functools.cached_property
     def screening(self) -> ScreeningVerdict:
         """V6: whether it lies as near to retrained models as they lie to one another."""
@@ -178,9 +193,18 @@ class VerificationReport:
     @functools.cached_property
     def over_forgetting(self) -> OverForgettingVerdict:
         """Whether the forget set is known less than if it had never been seen."""
+        found = self.evidence
         return judge_over_forgetting(
-            self.evidence.reference, self.membership, self.rank, self.mean_power, thresholds=self.thresholds
+            found.reference, self.membership, self.rank, self.mean_power, found.anamnesis, self.thresholds
         )
+
+    @functools.cached_property
+    def exposure(self) -> Membership | None:
+        """V15: retained neighbours of the forget set, after against before: did forgetting expose others?"""
+        after, before = self.evidence.after, self.evidence.before
+        if before is None or not after.has("neighbours"):
+            return None
+        return neighbour_exposure(after.losses("neighbours")[0], before.losses("neighbours")[0])
 
     @functools.cached_property
     def utility(self) -> UtilityVerdict:

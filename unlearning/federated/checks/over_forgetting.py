@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from reports.check import Context, check
 from reports.model import ErasureRequest, Finding, Interval, Measurement, Remedy, Severity, Strength, System
 from reports.plot import IntervalRow, IntervalsPlot
-from unlearning.federated.checks.figures import at_least
+from unlearning.federated.checks.figures import at_least, at_most
 from unlearning.federated.checks.verified import (
     CONTROLS,
     KINDS,
@@ -22,7 +22,7 @@ from unlearning.verification.suite import VerificationReport
 from unlearning.verification.thresholds import Thresholds
 
 NO_TWIN = "The twin has other labels than the forget set, so the two were not compared."
-NOT_RELEARNT = "How quickly the forgotten is learnt again was not measured."
+NOT_RELEARNT = "How quickly the forgotten is learnt again says nothing here: not tried, or too few steps are needed."
 
 
 @check(
@@ -46,7 +46,7 @@ def over_forgetting(system: System, ctx: Context) -> Iterator[Finding]:
 def _answer(system: System, ctx: Context, declared: ErasureRequest) -> Finding:
     report = report_of(system, ctx, declared)
     verdict = report.over_forgetting
-    told = [NOT_RELEARNT] if verdict.anamnesis is None else []
+    told = [] if verdict.anamnesis is not None and verdict.anamnesis.value is not None else [NOT_RELEARNT]
     if verdict.twin is None:
         told.append(NO_TWIN)
     plot = _plot(verdict, report.thresholds)
@@ -54,7 +54,7 @@ def _answer(system: System, ctx: Context, declared: ErasureRequest) -> Finding:
         verdict.outcome.status,
         _summary(report, verdict)[:300],
         key=key_of(declared),
-        measurements=_measurements(verdict, report.thresholds),
+        measurements=_measurements(report, verdict),
         evidence=[ctx.plot(plot)] if plot is not None else (),
         remedy=_remedy(verdict),
         limitations=(*told, *setting(report.evidence)),
@@ -84,10 +84,25 @@ def _summary(report: VerificationReport, verdict: OverForgettingVerdict) -> str:
     return f"{report.evidence.reference.models} retrained models are too few to exclude an overshoot; {told}."
 
 
-def _measurements(verdict: OverForgettingVerdict, limits: Thresholds) -> list[Measurement]:
-    found = []
+def _measurements(report: VerificationReport, verdict: OverForgettingVerdict) -> list[Measurement]:
+    found, limits = [], report.thresholds
     if verdict.rank is not None:
         found += _of_rank(verdict.rank, verdict.power, limits)
+    if (relearnt := verdict.anamnesis) is not None and relearnt.value is not None:
+        found.append(
+            Measurement(
+                name="anamnesis_index", value=relearnt.value, interval=relearnt.interval, n=len(relearnt.oracle_steps),
+                method="steps to learn the forget set again over the mean of retrained models (arXiv:2201.05629)",
+                threshold=at_most(limits.most_anamnesis),
+            )
+        )  # fmt: skip
+    if (exposed := report.exposure) is not None:
+        found.append(
+            Measurement(
+                name="neighbour_exposure_auc", value=exposed.auc, interval=exposed.interval, n=exposed.first,
+                method="AUC of -loss, after against before, on retained neighbours of the forget set; DeLong",
+            )
+        )  # fmt: skip
     if verdict.twin is not None:
         twin = verdict.twin
         found.append(

@@ -20,6 +20,7 @@ from unlearning.federated.checks.verified import (
 )
 from unlearning.verification.backdoor import LEAST_PROBES, DeletionDecision
 from unlearning.verification.judge_screening import ScreeningVerdict
+from unlearning.verification.suite import VerificationReport
 
 NO_PROOF = "Near to retrained models is not forgetting: a model that hides its memory is near, too."
 PATCHED = "A trigger that was trained away on public data looks like one that was forgotten."
@@ -53,12 +54,28 @@ def _screened(system: System, ctx: Context, declared: ErasureRequest) -> Finding
         verdict.outcome.status,
         _screening_summary(verdict)[:300],
         key=key_of(declared),
-        measurements=[ratio_measurement(name, one, limits, control) for name, one, control in named if one is not None],
+        measurements=[
+            *(ratio_measurement(name, one, limits, control) for name, one, control in named if one is not None),
+            *_activation(report),
+        ],
         evidence=[ctx.plot(ratio_plot(drawn, limits))] if drawn else (),
         remedy=RETRAIN if verdict.outcome.failed else None,
         limitations=(NO_PROOF, *setting(report.evidence)),
         reason=verdict.outcome.reason,
     )
+
+
+def _activation(report: VerificationReport) -> list[Measurement]:
+    """Return V7, which decides nothing."""
+    ratio = report.activation()
+    if ratio is None:
+        return []
+    return [
+        Measurement(
+            name="activation_forget_ratio", value=ratio.value, interval=ratio.interval, n=ratio.oracles,
+            method="mean distance of probabilities to the oracles over theirs to one another (arXiv:2201.05629)",
+        )
+    ]  # fmt: skip
 
 
 def _screening_summary(verdict: ScreeningVerdict) -> str:
@@ -155,6 +172,6 @@ def _rates_plot(decision: DeletionDecision) -> IntervalsPlot:
             label="delivered model", value=decision.hits / decision.probes, low=interval.low, high=interval.high,
             limit=min(decision.rejection_hits, decision.probes) / decision.probes, control=decision.before_rate,
         ),
-        IntervalRow(label="retrained models, at most (floor)", value=decision.retrained_rate),
+        IntervalRow(label="retrained, at most (floor)", value=decision.retrained_rate),
     )  # fmt: skip
     return IntervalsPlot(title="Planted triggers that still work", x="share of probes hit", rows=rows)
