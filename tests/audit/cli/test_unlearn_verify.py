@@ -317,15 +317,22 @@ def test_a_broken_record_fails_by_line_and_the_rest_is_still_measured(
     assert told["reference"]["models"] == 4
 
 
-def test_a_twin_of_other_labels_is_no_twin(unlearn: Unlearn, forgetful, tmp_path: Path) -> None:
-    out = forgetful.copy("ffum", tmp_path / "out")
-    with np.load(out / "twin.npz") as twin:
-        np.savez(out / "twin.npz", x=twin["x"], y=np.zeros_like(twin["y"]))
-    text = (out / "system.toml").read_text().replace('transcript = "transcript.jsonl"\n', "")
-    (out / "system.toml").write_text(text)  # whose digests would tell of the change first
-    code, told = unlearn("verify", out, "--only", "request,over-forgetting")
+def test_a_twin_of_other_labels_is_refused_by_whatever_would_compare_with_it(
+    unlearn: Unlearn, new_federation: Path, tmp_path: Path
+) -> None:
+    with np.load(new_federation / "holdout.npz") as held:
+        np.savez(new_federation / "twin.npz", x=held["x"][:12], y=np.zeros(12, np.int64))
+    file, out = new_federation / "federation.toml", tmp_path / "out"
+    file.write_text(file.read_text().replace("[model]", 'twin = "twin.npz"\n[model]'))
+    code, told = unlearn("federated", new_federation, "--request", "client:0", "-o", out)
+    assert code == 0
+    assert any("twin has other labels" in warning for warning in told["warnings"])
+    assert (told["rounds"]["max"], told["rounds"]["min"]) == (3, 3)  # nothing stopped it early
+    code, told = unlearn("verify", out, "--only", "request,transcript,replay,over-forgetting", "--models", "3")
+    found = by_test(told)
     assert (code, told["membership"]) == (0, None)
-    assert (by_test(told)["request"]["status"], by_test(told)["request"]["reason"]) == ("inconclusive", "twin-labels")
+    assert (found["request"]["status"], found["request"]["reason"]) == ("inconclusive", "twin-labels")
+    assert (found["transcript"]["status"], found["replay"]["status"]) == ("pass", "pass")
 
 
 def test_files_that_cannot_be_used_are_exit_2_with_file_and_key(unlearn: Unlearn, forgetful, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from unlearning.federated.needs import Needs
 from unlearning.federated.objectives import Distillation, GuardedDivergence
 from unlearning.federated.recipe import AtLeastOne, Momentum, Positive, TrainingRecipe
 from unlearning.federated.rounds import Models, Phase, Stack, floating, norms, spread
+from unlearning.federated.twins import label_matched
 
 Name = Literal["kl", "reverse-kl", "js", "chi2", "hellinger", "tv", "alpha"]
 Weight = Annotated[FiniteNumber, Field(ge=0)]
@@ -44,6 +45,7 @@ STILL = 1e-6
 """Relative change of the weights below which a max phase did nothing."""
 MOSTLY_CAPPED = 0.9
 _NO_WARNINGS: tuple[str, ...] = ()
+_OTHER_TWIN = "the twin has other labels than the forget set, so that no round was chosen by it: the last was kept"
 
 
 class FFUM(Method):
@@ -96,7 +98,8 @@ class FFUM(Method):
         fresh = self.reset == "init"
         walk = Walk(setting, self._start(setting))
         chooses = setting.kept is None and not fresh and bool(setting.forgetting) and setting.twin is not None
-        chosen = _Best(self, setting) if chooses else None
+        comparable = chooses and setting.twin is not None and label_matched(setting.split.forgotten, setting.twin)
+        chosen = _Best(self, setting) if comparable else None
         rounds = setting.kept if setting.kept is not None else self._rounds(setting)
         progress: Progress = "ok"
         capped = 0.0
@@ -109,7 +112,7 @@ class FFUM(Method):
             walk.go(self.min_phase(setting.retained, setting.recipe, setting.before.tensors))
             if chosen is not None and chosen.done(number, walk.models):
                 break
-        kept, warnings = rounds, _NO_WARNINGS
+        kept, warnings = rounds, (_OTHER_TWIN,) if chooses and not comparable else _NO_WARNINGS
         if chosen is not None:
             best, kept, warnings = chosen.take()
             walk.models = replace(best, rounds=walk.models.rounds, work=walk.models.work)

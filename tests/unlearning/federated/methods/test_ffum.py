@@ -24,7 +24,14 @@ Flatten = Callable[[Any], Tensor]
 def trained(scenes: Any) -> Setting:
     """A model that has learnt what its clients hold, labels that are wrong included."""
     given = scenes.federation(9, 9, 9, rounds=12, learning_rate=0.3, batch_size=9)
-    return scenes.asked(Sequential(given, (11,)))
+    setting: Setting = scenes.asked(Sequential(given, (11,)))
+    return replace(setting, twin=labelled(setting, given.data.holdout.x))
+
+
+def labelled(setting: Setting, x: Tensor) -> ClientData:
+    """Other inputs under the labels of the forget set."""
+    wanted = setting.split.forgotten.y
+    return ClientData(x[: len(wanted)], wanted)
 
 
 def run(method: FFUM, setting: Setting) -> tuple[UnlearningResult, list[RoundNote]]:
@@ -72,7 +79,7 @@ def test_a_method_that_does_not_move_says_that_it_did_not_act(trained: Setting, 
 
 
 def test_the_kept_round_is_the_one_whose_loss_is_nearest_to_the_twins(trained: Setting, flattened: Flatten) -> None:
-    setting = replace(trained, twin=trained.split.retained.take(range(9)))
+    setting = replace(trained, twin=labelled(trained, trained.split.retained.x))
     result, seen = run(FFUM(rounds=6, max_epochs=3, lr_max=0.15, post_rounds=0, tol=1e-4), setting)
     ends = [note for note in seen if note.kind == "min"]
     allowed = (1 + 1e-4) * loss(setting, setting.before, setting.split.retained)
@@ -92,7 +99,7 @@ def test_the_kept_round_is_the_one_whose_loss_is_nearest_to_the_twins(trained: S
 def test_post_rounds_go_on_from_the_kept_round_and_count_on_from_the_last(
     scenes: Any, trained: Setting, flattened: Flatten
 ) -> None:
-    setting = replace(trained, twin=trained.split.retained.take(range(9)))
+    setting = replace(trained, twin=labelled(trained, trained.split.retained.x))
     spy = scenes.spy(trained.engine)
     result, seen = run(FFUM(rounds=4, max_epochs=3, lr_max=0.15, tol=1e-4), replace(setting, engine=spy))
     ends = [note for note in seen if note.kind == "min"]
@@ -107,6 +114,14 @@ def test_it_stops_where_the_twins_loss_is_near_enough(trained: Setting) -> None:
     assert (result.kept, [note.kind for note in seen]) == (1, ["max", "min", "post", "post"])
 
 
+def test_a_twin_of_other_labels_chooses_no_round_and_is_told_of(trained: Setting) -> None:
+    other = ClientData(trained.split.retained.x[:9], torch.zeros(9, dtype=torch.int64))
+    result, seen = run(FFUM(rounds=5, tol=10.0), replace(trained, twin=other))
+    assert (result.kept, [note.kind for note in seen].count("min")) == (5, 5)
+    assert "the twin has other labels" in result.warnings[0]
+    assert run(FFUM(rounds=1), replace(trained, twin=None))[0].warnings == ()
+
+
 def test_no_round_that_spoils_the_rest_is_kept_without_a_warning(trained: Setting) -> None:
     result, _ = run(FFUM(rounds=2, lr_max=20.0, max_epochs=20, tol=0.0, lr_min=1e-6), trained)
     assert "no round kept the retained loss within" in result.warnings[0]
@@ -115,6 +130,7 @@ def test_no_round_that_spoils_the_rest_is_kept_without_a_warning(trained: Settin
 
 def test_a_matched_run_takes_the_rounds_it_is_given_and_chooses_nothing(scenes: Any) -> None:
     several = scenes.asked(Sequential(scenes.federation(), (11, 12)))
+    several = replace(several, twin=labelled(several, several.split.retained.x))
     with pytest.raises(ValueError, match="give `kept`"):
         FFUM().run(several)
     result, seen = run(FFUM(rounds=5, tol=10.0), replace(several, kept=3))
