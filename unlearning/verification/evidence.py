@@ -70,6 +70,8 @@ class Evidence:
     """Whether the twin has the labels of the forget set."""
     anamnesis: Anamnesis | None = None
     """How quickly the forget set is learnt again; None where it was not tried."""
+    owner_code: bool = False
+    """Whether the owner's code makes the initial weights of every model."""
     engine: str = ""
     """What trained the models."""
 

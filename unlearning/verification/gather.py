@@ -85,6 +85,7 @@ def gather(
         before=None if delivered.before is None else asked.answers(stacked([delivered.before])),
         untrained=asked.answers(stacked([asked.untrained(seed)])),
         twin_matched=delivered.twin is not None and label_matched(asked.forget, delivered.twin),
+        owner_code=delivered.owner_code,
     )  # fmt: skip
     questions = _questions(delivered)
     if questions is None or models == 0:

@@ -176,7 +176,8 @@ def _span(label: str, values: Array) -> IntervalRow:
 def _histogram(residual: ResidualShare) -> HistogramPlot:
     """Return both sides' shares over common bins, the delivered model's named in the axis."""
     everything = np.concatenate([residual.oracles, residual.originals, [residual.value]])
-    edges = np.linspace(everything.min(), everything.max() + 1e-9, BINS + 1)
+    room = 1e-6 * max(1.0, float(np.abs(everything).max()))  # bins have a width, even where all shares are one
+    edges = np.linspace(everything.min(), everything.max() + room, BINS + 1)
     samples = tuple(
         HistogramSample(label=label, counts=tuple(int(count) for count in np.histogram(values, edges)[0]))
         for label, values in (("retrained models", residual.oracles), ("originals", residual.originals))

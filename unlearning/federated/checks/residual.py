@@ -104,6 +104,8 @@ def _summary(report: VerificationReport, verdict: ResidualVerdict) -> str:
     rank, outcome = verdict.rank, verdict.outcome
     if verdict.grade == "A+" and outcome.passed:
         beside = "" if rank is None else f"; {_rank_told(rank)}"
+        if rank is not None and rank.interval is not None:
+            beside += f", at most {rank.interval.high:.0%} of the trace left"
         return f"Run again without the forgotten data, the exact method gave the delivered model, bit for bit{beside}."
     if outcome.failed:
         return _accusation(verdict)
@@ -181,7 +183,8 @@ def _detail(report: VerificationReport, verdict: ResidualVerdict) -> str:
     lines = [f"Grade {verdict.grade}: {GRADES[verdict.grade]}."]
     if reference.models:
         length = "" if reference.rounds is None else f", each after {reference.rounds}"
-        made = f"trained by the {reference.trained_by}{length}"
+        engine = f" ({report.evidence.engine} engine, cpu)" if report.evidence.engine else ""
+        made = f"trained by the {reference.trained_by}{engine}{length}"
         lines.append(f"Reference: {reference.models} {reference.kind} models, {made}.")
     if (strict := report.strict_rank) is not None:
         share = "" if strict.residual_share is None else f", share {strict.residual_share:.2f}"

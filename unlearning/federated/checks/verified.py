@@ -134,6 +134,10 @@ def setting(evidence: Evidence) -> tuple[str, ...]:
             f"The {reference.models} references were trained by the auditor as the transcript's header says; that the "
             "federation trained so, only the replay can show."
         )
+    if evidence.owner_code:
+        told.append(
+            "Every model starts from weights that the owner's code makes; what is in them nobody else has seen."
+        )
     if reference.trained_by == "owner" and reference.models:
         told.append(f"The {reference.models} oracles are the owner's; nobody trained them again.")
     if reference.kind == "strict":
