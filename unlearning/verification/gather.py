@@ -27,16 +27,16 @@ from unlearning.federated.delivered import Delivered
 from unlearning.federated.local import logits_of
 from unlearning.federated.methods import Method
 from unlearning.federated.methods.retrain import FineTune, Retrain
+from unlearning.federated.neighbours import nearest_retained, without_copies
 from unlearning.federated.oracles import Kind, OracleCache, OraclePool, Progress, Questions, engine_for, model_seeds
 from unlearning.federated.rounds import Stack, one_of, stacked
 from unlearning.federated.schedule import delivered_rounds, matched_rounds
 from unlearning.federated.twins import label_matched
 from unlearning.models import initialise
 from unlearning.verification.answers import Answers, Logits, Part
-from unlearning.verification.evidence import Evidence, Reference
+from unlearning.verification.evidence import Evidence, Reference, Sides
 from unlearning.verification.independence import copies
-from unlearning.verification.relearn import Anamnesis, anamnesis_index, relearn_steps
-from unlearning.verification.relearning import BUDGET, RELEARNERS, relearning_losses
+from unlearning.verification.relearning import Relearning, relearning
 from unlearning.verification.scores import Array, logit_confidence
 from unlearning.verification.thresholds import planned_models
 
@@ -44,8 +44,8 @@ __all__ = ["gather"]
 
 MOST_RETAINED = 1_000
 """Retained examples that models are asked about, evenly spaced: accuracy needs no more."""
-MOST_NEIGHBOURS = 200
-"""Forgotten examples, evenly spaced, whose nearest retained ones are asked about."""
+ELSEWHERE: tuple[Part, ...] = ("retain", "test")
+"""Parts that unlearned models and controls are asked about at effort full."""
 SAME_ANSWERS = 1e-5
 """Logits that differ by no more are one model's, whatever the order of its hidden units."""
 
@@ -85,6 +85,7 @@ def gather(
         before=None if delivered.before is None else asked.answers(stacked([delivered.before])),
         untrained=asked.answers(stacked([asked.untrained(seed)])),
         twin_matched=delivered.twin is not None and label_matched(asked.forget, delivered.twin),
+        neighbours_declared=delivered.neighbours is not None,
         owner_code=delivered.owner_code,
     )  # fmt: skip
     questions = _questions(delivered)
@@ -119,6 +120,12 @@ def _with_trained(
     control = pool.without(seeds("control", others), ("matched",))["matched"]
     wanted: dict[Kind, bool] = {"trained": differs, "originals": True, "unlearned": known}
     holding = pool.holding(seeds("originals", others), tuple(kind for kind, here in wanted.items() if here))
+    if found.effort is Effort.FULL and known:
+        found = replace(
+            found,
+            elsewhere=asked.elsewhere(holding["unlearned"], control),
+            relearning=_relearnt(found, asked, delivered, sides["matched"], holding["originals"]),
+        )
     return replace(
         found,
         strict=asked.scores(sides["retrained"]) if differs else None,
@@ -126,29 +133,7 @@ def _with_trained(
         control=asked.scores(control),
         originals=asked.scores(holding["originals"]),
         unlearned=asked.scores(holding["unlearned"]) if known else None,
-        anamnesis=_relearnt(found, asked, delivered, sides["matched"]),
     )
-
-
-def _relearnt(found: Evidence, asked: "_Questioner", delivered: Delivered, references: Stack) -> Anamnesis | None:
-    """Return how quickly the delivered model learns the forget set again, against some of the references."""
-    if delivered.before is None or delivered.federation is None:
-        return None
-    recipe, before = delivered.federation.recipe, found.before
-    assert before is not None  # noqa: S101  asked of the model before, which is there
-    (seed,) = model_seeds(found.seed, f"{found.id}/relearning", 1)
-    goal = float(before.losses("forget")[0].mean())
-
-    def losses(state: Mapping[str, Tensor]) -> Array:
-        batches = torch.Generator().manual_seed(seed)
-        return relearning_losses(asked.module, state, asked.forget, recipe, batches)
-
-    some = min(RELEARNERS, len(next(iter(references.values()))))
-    curves = [losses(asked.state), *(losses(one_of(references, place)) for place in range(some))]
-    if not all(np.isfinite(curve).all() for curve in curves):
-        return None  # the recipe's learning rate is too much for the forget set alone
-    steps, *oracles = (relearn_steps(curve, goal) for curve in curves)
-    return anamnesis_index(steps, oracles, budget=BUDGET)
 
 
 def _with_supplied(found: Evidence, asked: "_Questioner", delivered: Delivered) -> Evidence:
@@ -205,6 +190,15 @@ class _Questioner:
         """Return the models' scores of the forget set, shape (M, n)."""
         return logit_confidence(self._logits(models, self.forget.x), self._labels["forget"])
 
+    def elsewhere(self, unlearned: Stack, control: Stack) -> dict[Part, Sides]:
+        """Return the scores of other examples than those to be forgotten, by part."""
+
+        def scores(models: Stack, part: Part) -> Array:
+            return logit_confidence(self._logits(models, self._parts[part].x), self._labels[part])
+
+        parts = [part for part in ELSEWHERE if part in self._parts]
+        return {part: Sides(scores(unlearned, part), scores(control, part)) for part in parts}
+
     def untrained(self, seed: int) -> Mapping[str, Tensor]:
         """Return the state dict of a model that has learnt nothing."""
         return initialise(copy.deepcopy(self.module), torch.Generator().manual_seed(seed % 2**63)).state_dict()
@@ -219,20 +213,22 @@ class _Questioner:
 
 def _parts(delivered: Delivered) -> dict[Part, ClientData | None]:
     """Return the examples of each part."""
-    retained, forget = delivered.retain, delivered.forget
-    neighbours = None
-    if retained is not None and len(retained) and forget is not None and len(forget):
-        neighbours = nearest(_spaced(forget, MOST_NEIGHBOURS), retained)
+    retained = delivered.retain
     return {
-        "forget": forget, "twin": delivered.twin, "test": delivered.test, "probes": delivered.probes,
-        "retain": None if retained is None else _spaced(retained, MOST_RETAINED), "neighbours": neighbours,
+        "forget": delivered.forget, "twin": delivered.twin, "test": delivered.test, "probes": delivered.probes,
+        "retain": None if retained is None else _spaced(retained, MOST_RETAINED),
+        "neighbours": _neighbours(delivered),
     }  # fmt: skip
 
 
-def nearest(asked: ClientData, retained: ClientData) -> ClientData:
-    """Return the retained examples that are nearest to one of those asked about, each once, by Euclidean distance."""
-    places = torch.cdist(asked.x.flatten(1), retained.x.flatten(1)).argmin(dim=1)
-    return retained.take(np.unique(places.numpy()))
+def _neighbours(delivered: Delivered) -> ClientData | None:
+    """Return the neighbours of the forget set: those declared, else the nearest of the retained."""
+    forget, retained = delivered.forget, delivered.retain
+    if forget is None or not len(forget):
+        return None
+    if delivered.neighbours is not None:
+        return without_copies(delivered.neighbours, forget)
+    return nearest_retained(forget, retained) if retained is not None and len(retained) else None
 
 
 def _spaced(data: ClientData, most: int) -> ClientData:
