@@ -80,9 +80,8 @@ def judge_over_forgetting(
     comparable = rank if reference.kind == "matched" and not reference.length_differs else None
     below = twin is not None and twin.interval.high < limits.least_twin_auc
     beyond = comparable is not None and comparable.mean_p_value <= comparable.level and comparable.mean_shift < 0
-    slower = anamnesis is not None and anamnesis.interval is not None
-    if slower and anamnesis is not None and anamnesis.interval is not None:
-        slower = anamnesis.interval.low > limits.most_anamnesis
+    relearnt = None if anamnesis is None else anamnesis.interval
+    slower = relearnt is not None and relearnt.low > limits.most_anamnesis
     if below or beyond or slower:
         outcome = fail()
     elif comparable is None:

@@ -10,6 +10,8 @@ from reports.model import Effort, Severity, Status, Strength
 from tests.unlearning.verification.made_up import World, answers
 from unlearning.federated.schedule import Rounds
 from unlearning.verification.evidence import Reference
+from unlearning.verification.judge_side_effects import judge_over_forgetting
+from unlearning.verification.relearn import anamnesis_index
 from unlearning.verification.suite import VerificationReport
 from unlearning.verification.thresholds import Thresholds, planned_models
 
@@ -296,3 +298,29 @@ def test_the_effort_says_how_many_models_and_a_hand_overrules_it() -> None:
 def test_the_level_falls_with_the_number_of_oracles_and_there_is_none_below_nineteen() -> None:
     limits = Thresholds()
     assert [limits.level(n) for n in (18, 19, 63, 64, 127, 128)] == [None, 0.05, 0.05, 0.02, 0.02, 0.01]
+
+
+@pytest.mark.parametrize(("steps", "status"), [(15, PASS), (90, FAIL)])
+def test_a_model_that_takes_far_longer_to_learn_it_again_overshot(steps: int, status: Status) -> None:
+    report = World().report()
+    relearnt = anamnesis_index(steps, (14, 15, 16, 15, 14, 17, 15, 16), budget=200)
+    found = judge_over_forgetting(report.evidence.reference, None, report.rank, report.mean_power, relearnt)
+    assert found.outcome.status is status
+
+
+def test_neighbours_that_are_known_better_than_before_are_reported() -> None:
+    made = World()
+    low, high = np.full((1, 30), -1.0), np.full((1, 30), 1.0)
+    report = made.report(
+        after=answers(made.scores(1, 1), neighbours=high), before=answers(made.scores(2, 1, 1.0), neighbours=low)
+    )
+    assert report.exposure is not None
+    assert report.exposure.auc == 1.0
+    assert made.report().exposure is None
+
+
+def test_activation_distance_tells_near_from_far() -> None:
+    near, far = World().report().activation(), World().report(delivered=1.0).activation()
+    assert near is not None
+    assert far is not None
+    assert near.interval.high < far.interval.low
