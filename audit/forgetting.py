@@ -99,10 +99,11 @@ def honoured(commission: Commission, output: Path, say: Say) -> tuple[Figures, s
     if output.resolve().is_relative_to((commission.file.parent / RECORDING).resolve()):
         raise UnlearningError("unlearning.folder", f"{output} lies in the recording", "Name a folder outside of it.")
     recording = _recorded(commission, say)
+    known = _honoured_before(recording.folder / HONOURED)
     say(f"{commission.method.name}: forgetting {commission.request}")
     erasure = commission.erasure(recording)
     found = write_folder(erasure, output, commission.declared, commission.file.parent, planned=commission.planned)
-    return found, _noted(recording.folder / HONOURED, erasure, str(found["after_sha256"]))
+    return found, _noted(recording.folder / HONOURED, known, erasure, str(found["after_sha256"]))
 
 
 def compared(
@@ -193,10 +194,25 @@ def _recorded(commission: Commission, say: Say) -> Recording:
     return load_recording(folder, commission.federation)
 
 
-def _noted(path: Path, erasure: Erasure, after: str) -> str:
+def _honoured_before(path: Path) -> list[Figures]:
+    """Return what was honoured on a recording.
+
+    Raises:
+        UnlearningError: `unlearning.recording`, the note of it is not what was written.
+    """
+    try:
+        known: Any = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    except ValueError:  # told below
+        known = None
+    if not isinstance(known, list):
+        told = f"{path.parent.name}/{path.name}: this is no list of requests that were honoured"
+        raise UnlearningError("unlearning.recording", told, "Remove that file.")
+    return list(known)
+
+
+def _noted(path: Path, known: list[Figures], erasure: Erasure, after: str) -> str:
     """Note what was honoured on this recording; return a sentence where the very same had been before."""
-    known: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    this = {
+    this: Figures = {
         "request": str(erasure.request),
         "method": erasure.method.name,
         "parameters": erasure.method.model_dump(mode="json"),

@@ -100,6 +100,12 @@ def test_an_unknown_name_is_exit_2_and_says_the_allowed_ones(
     assert not (new_federation / "recording").exists()
 
 
+def test_a_federation_that_is_not_there_is_exit_2(unlearn: Unlearn, tmp_path: Path) -> None:
+    for target in (tmp_path, tmp_path / "none.toml"):
+        code, told = unlearn("federated", target, "--request", "client:0", "-o", tmp_path / "out")
+        assert (code, "there is no such file" in told["message"]) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
@@ -307,6 +313,10 @@ def test_a_recording_of_another_training_is_refused(unlearn: Unlearn, new_federa
     assert (code, told["code"]) == (2, "unlearning.recording")
     assert "another recipe" in told["message"]
     edit(new_federation / "federation.toml", "seed = 8", "seed = 7")
+    (new_federation / "recording" / "honoured.json").write_text("[")
+    code, told = unlearn(*arguments, tmp_path / "two")
+    assert (code, "recording/honoured.json" in told["message"]) == (2, True)
+    (new_federation / "recording" / "honoured.json").unlink()
     (new_federation / "recording" / "round-0001" / "global.safetensors").unlink()
     code, told = unlearn(*arguments, tmp_path / "three")
     assert (code, "round-0001/global.safetensors" in told["message"]) == (2, True)
