@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -36,6 +37,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, help="the npz of MNIST")
     parser.add_argument("--part", action="append", choices=tuple(PARTS), help="may be given again; all by default")
     parser.add_argument("--method", action="append", help="measure these alone, as the tables name them")
+    parser.add_argument("--seed", action="append", type=int, help="measure these alone, of parts that have seeds")
     parser.add_argument("--points", default="small", choices=tuple(POINTS))
     parser.add_argument("--keep", type=Path, help="file of JSON lines that measurements are kept in")
     parser.add_argument("--json", action="store_true")
@@ -50,7 +52,7 @@ def main() -> int:
         sources.append(mnist(arguments.data))
     for source in sources:
         for part in arguments.part or PARTS:
-            measure(source, part, POINTS[arguments.points], store, arguments.method)
+            measure(source, part, POINTS[arguments.points], store, {"method": arguments.method, "seed": arguments.seed})
     found = list(targets(store))
     missed = [f"{row.name} {row.what}" for row in found if row.met is False and row.strength == "required"]
     if arguments.json:
@@ -66,13 +68,15 @@ def main() -> int:
     return 1 if missed else 0
 
 
-def measure(source: Source, part: str, points: Points, store: Store, methods: list[str] | None) -> None:
+def measure(
+    source: Source, part: str, points: Points, store: Store, only: Mapping[str, Sequence[object] | None]
+) -> None:
     """Measure one part on one source, and tell of each measurement on stderr."""
     if source.name == "mnist" and part not in OF_MNIST:
         return
     for key, take in PARTS[part](source, points):
         label = {"source": source.name, **key}
-        if methods and label.get("method", methods[0]) not in methods:
+        if any(wanted and label.get(name, wanted[0]) not in wanted for name, wanted in only.items()):
             continue
         store.once(KEPT_AS.get(part, part), label, take)
         print(part, *(f"{name}={value}" for name, value in label.items()), file=sys.stderr, flush=True)
