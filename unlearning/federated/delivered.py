@@ -65,6 +65,8 @@ class Delivered:
     """Never trained on."""
     probes: ClientData | None = None
     """Backdoor queries."""
+    neighbours: ClientData | None = None
+    """Retained examples that the owner names as nearest to those to be forgotten."""
     module: nn.Module | None = None
     """The architecture, in evaluation mode, with weights of no meaning; None where it is not declared, or is code that
     may not run."""

@@ -3,6 +3,7 @@
 forget, retain, twin    as declared, else as the transcript names them
 test, holdout           as the transcript names them, else [[data]] nonmembers, calibration
 probes                  as the transcript names them
+neighbours              [[data]] neighbours
 """
 
 from collections.abc import Mapping
@@ -36,7 +37,7 @@ class ExampleSets:
     retain: ExampleFile | None = None
     """What stayed."""
     others: Mapping[str, ClientData | None] = field(default_factory=dict)
-    """"twin", "test", "holdout" and "probes"."""
+    """"twin", "test", "holdout", "probes" and "neighbours"."""
     absent: tuple[str, ...] = ()
     """Files that the transcript names and that do not lie beside it: nobody says that they are other ones."""
 
@@ -61,11 +62,12 @@ def read_sets(
     for name, role in ROLES.items():
         read = reader.named(name)
         if read is None:
-            files = [one.path for one in system.data if one.role == role and one.path.path.lower().endswith(".npz")]
-            read = reader.declared(f"data.{role}", files[0]) if files else None
+            read = reader.of_role(role)
         others[name] = None if read is None else _data(read)
     probes = reader.named("probes")
     others["probes"] = None if probes is None else _data(probes)
+    neighbours = reader.of_role("neighbours")
+    others["neighbours"] = None if neighbours is None else _data(neighbours)
     return ExampleSets(forget, retain, others, tuple(reader.absent)), reader.record
 
 
@@ -100,6 +102,12 @@ class _Reader:
     def declared(self, key: str, file: Artifact) -> ExampleFile:
         """Return the examples of a declared file."""
         return self._read(self._folder / file.path, f"{self._system.source.path}: {key}", file.path)
+
+    def of_role(self, role: str) -> ExampleFile | None:
+        """Return the examples of the first npz file that `[[data]]` gives a role."""
+        data = self._system.data
+        files = [one.path for one in data if one.role == role and one.path.path.lower().endswith(".npz")]
+        return self.declared(f"data.{role}", files[0]) if files else None
 
     def named(self, name: str) -> ExampleFile | None:
         """Return the examples of a file that the transcript names; None, and a fault, where it cannot be used."""

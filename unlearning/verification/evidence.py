@@ -1,6 +1,7 @@
 """What the tests of one erasure request are given: answers of the delivered model, and of models trained beside it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -8,8 +9,8 @@ import numpy as np
 from reports.model import Effort
 from unlearning.federated.oracles import model_seeds
 from unlearning.federated.schedule import Rounds
-from unlearning.verification.answers import Answers
-from unlearning.verification.relearn import Anamnesis
+from unlearning.verification.answers import Answers, Part
+from unlearning.verification.relearning import Relearning
 from unlearning.verification.scores import Array
 
 
@@ -34,6 +35,16 @@ class Reference:
     def length_differs(self) -> bool:
         """Whether the delivered model is known to have been trained for another number of rounds."""
         return None not in (self.rounds, self.delivered_rounds) and self.rounds != self.delivered_rounds
+
+
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """Scores of some examples by the models of a method, and by as many that had nothing to forget."""
+
+    unlearned: Array
+    """By models that the method has made to forget, shape (O, n)."""
+    control: Array
+    """By more references, shape (O, n)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +79,12 @@ class Evidence:
     """The same by models that the method has made to forget; None for a method that is not known here."""
     twin_matched: bool = False
     """Whether the twin has the labels of the forget set."""
-    anamnesis: Anamnesis | None = None
-    """How quickly the forget set is learnt again; None where it was not tried."""
+    elsewhere: Mapping[Part, "Sides"] = field(default_factory=dict)
+    """At effort full: the scores of other examples than those to be forgotten, by part."""
+    relearning: Relearning | None = None
+    """At effort full: how the forget set is learnt again; None where that could not be tried."""
+    neighbours_declared: bool = False
+    """Whether the owner named the neighbours of the forget set, or the nearest retained examples were taken."""
     owner_code: bool = False
     """Whether the owner's code makes the initial weights of every model."""
     engine: str = ""

@@ -136,6 +136,19 @@ def _with_trained(
     )
 
 
+def _relearnt(
+    found: Evidence, asked: "_Questioner", delivered: Delivered, references: Stack, originals: Stack
+) -> Relearning | None:
+    """Return how quickly the delivered model learns the forget set again, beside references and originals."""
+    if delivered.federation is None or delivered.before is None:
+        return None
+    (seed,) = model_seeds(found.seed, f"{found.id}/relearning", 1)
+    return relearning(
+        delivered.federation, asked.forget, before=delivered.before, delivered=asked.state, references=references,
+        originals=originals, seed=seed,
+    )  # fmt: skip
+
+
 def _with_supplied(found: Evidence, asked: "_Questioner", delivered: Delivered) -> Evidence:
     """Add the oracles that the owner supplied, but for copies."""
     if not delivered.oracles:

@@ -1,4 +1,4 @@
-"""V1 to V14 in order: one delivered model, one erasure request, every test that its evidence allows.
+"""V1 to V15 in order: one delivered model, one erasure request, every test that its evidence allows.
 
     Delivered ─▶ gather ─▶ Evidence ─▶ tests ─▶ verdicts
 
@@ -14,11 +14,12 @@ from reports.model import Effort
 from reports.statistics import clopper_pearson
 from unlearning.federated.delivered import Delivered
 from unlearning.federated.oracles import OracleCache
-from unlearning.verification.answers import Part
+from unlearning.verification.answers import Logits, Part
 from unlearning.verification.backdoor import DeletionDecision, deletion_decision, retrained_hit_rate
 from unlearning.verification.distance import LEAST_ORACLES, FloorRatio, activation_ratio, js_ratio
-from unlearning.verification.evidence import Evidence
-from unlearning.verification.forgetting_quality import forgetting_quality, klom
+from unlearning.verification.evidence import Evidence, Sides
+from unlearning.verification.exposure import Exposure, exposure
+from unlearning.verification.forgetting_quality import forgetting_quality
 from unlearning.verification.gather import gather
 from unlearning.verification.judge_method import MethodVerdict, judge_method
 from unlearning.verification.judge_residual import ResidualVerdict, judge_residual
@@ -31,8 +32,10 @@ from unlearning.verification.judge_side_effects import (
     judge_utility,
 )
 from unlearning.verification.likelihood_ratio import ULiraResult, u_lira
-from unlearning.verification.membership import Membership, neighbour_exposure, population_membership
+from unlearning.verification.margins import MarginDivergence, margin_divergence
+from unlearning.verification.membership import Membership, population_membership
 from unlearning.verification.rank import RankResult, rank_test
+from unlearning.verification.relearning import Relearning
 from unlearning.verification.scores import Array
 from unlearning.verification.thresholds import Thresholds
 from unlearning.verification.utility import AccuracyGap, accuracy_gap, tug_of_war
@@ -132,25 +135,29 @@ class VerificationReport:
 
     def distance(self, part: Part, *, before: bool = False) -> FloorRatio | None:
         """V6: Jensen-Shannon ratio of the delivered model, or the one before, to the references' floor."""
+        return self._ratio(js_ratio, part, before)
+
+    def activation(self, part: Part, *, before: bool = False) -> FloorRatio | None:
+        """V7: the same by the Euclidean distance of probabilities; it decides nothing."""
+        return self._ratio(activation_ratio, part, before)
+
+    def _ratio(self, measure: Callable[[Logits, Logits], FloorRatio], part: Part, before: bool) -> FloorRatio | None:
         asked, references = self.evidence.before if before else self.evidence.after, self.evidence.references
         if asked is None or references is None or len(references) < LEAST_ORACLES or not asked.has(part):
             return None
-        return js_ratio(asked.logits[part][0], references.logits[part])
+        return measure(asked.logits[part][0], references.logits[part])
 
-    def activation(self) -> FloorRatio | None:
-        """V7: the same on the forget set by the Euclidean distance of probabilities."""
-        references = self.evidence.references
-        if references is None or len(references) < LEAST_ORACLES:
-            return None
-        return activation_ratio(self.evidence.after.logits["forget"][0], references.logits["forget"])
-
-    def klom(self) -> tuple[float, float] | None:
-        """V5: divergence of the scores' histograms that 95 % of the forget set stays below, and the control's."""
+    def margins(self, part: Part, *, control: bool = False) -> MarginDivergence | None:
+        """V5 at effort full: KLoM of unlearned models, or of the control, on one part; it decides nothing."""
         found = self.evidence
-        if found.references is None or found.unlearned is None or found.control is None:
+        if found.effort is not Effort.FULL or found.references is None:
             return None
-        references = found.references.scores()
-        return klom(found.unlearned, references).percentile_95, klom(found.control, references).percentile_95
+        sides = found.elsewhere.get(part)
+        if part == "forget" and found.unlearned is not None and found.control is not None:
+            sides = Sides(found.unlearned, found.control)
+        if sides is None:
+            return None
+        return margin_divergence(sides.control if control else sides.unlearned, found.references.scores(part))
 
     @functools.cached_property
     def screening(self) -> ScreeningVerdict:
@@ -193,18 +200,24 @@ class VerificationReport:
     @functools.cached_property
     def over_forgetting(self) -> OverForgettingVerdict:
         """Whether the forget set is known less than if it had never been seen."""
-        found = self.evidence
         return judge_over_forgetting(
-            found.reference, self.membership, self.rank, self.mean_power, found.anamnesis, self.thresholds
+            self.evidence.reference,
+            self.membership,
+            self.rank,
+            self.mean_power,
+            None if self.relearning is None else self.relearning.index(),
+            self.thresholds,
         )
 
+    @property
+    def relearning(self) -> Relearning | None:
+        """V8: how the forget set is learnt again; None where that was not tried, or lengths differ."""
+        return None if self.evidence.reference.length_differs else self.evidence.relearning
+
     @functools.cached_property
-    def exposure(self) -> Membership | None:
+    def exposure(self) -> Exposure | None:
         """V15: retained neighbours of the forget set, after against before: did forgetting expose others?"""
-        after, before = self.evidence.after, self.evidence.before
-        if before is None or not after.has("neighbours"):
-            return None
-        return neighbour_exposure(after.losses("neighbours")[0], before.losses("neighbours")[0])
+        return exposure(self.evidence.after, self.evidence.before, self.evidence.references)
 
     @functools.cached_property
     def utility(self) -> UtilityVerdict:

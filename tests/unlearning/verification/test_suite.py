@@ -315,12 +315,12 @@ def test_neighbours_that_are_known_better_than_before_are_reported() -> None:
         after=answers(made.scores(1, 1), neighbours=high), before=answers(made.scores(2, 1, 1.0), neighbours=low)
     )
     assert report.exposure is not None
-    assert report.exposure.auc == 1.0
+    assert report.exposure.neighbours.auc == 1.0
     assert made.report().exposure is None
 
 
 def test_activation_distance_tells_near_from_far() -> None:
-    near, far = World().report().activation(), World().report(delivered=1.0).activation()
+    near, far = World().report().activation("forget"), World().report(delivered=1.0).activation("forget")
     assert near is not None
     assert far is not None
     assert near.interval.high < far.interval.low

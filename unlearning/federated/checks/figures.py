@@ -131,17 +131,18 @@ def share_plots(
     return [IntervalsPlot(title=title, x="residual influence share", rows=tuple(rows)), _histogram(residual)]
 
 
-def ratio_plot(rows: dict[str, FloorRatio], limits: Thresholds) -> IntervalsPlot:
-    """Return distances to retrained models in units of the floor."""
+def ratio_plot(
+    rows: dict[str, FloorRatio], limits: Thresholds | None, x: str = "Jensen-Shannon ratio"
+) -> IntervalsPlot:
+    """Return distances to retrained models in units of the floor; without limits where they decide nothing."""
+    limit = None if limits is None else limits.most_floor_ratio
     drawn = [
-        IntervalRow(
-            label=label, value=one.value, low=one.interval.low, high=one.interval.high, limit=limits.most_floor_ratio
-        )
+        IntervalRow(label=label, value=one.value, low=one.interval.low, high=one.interval.high, limit=limit)
         for label, one in rows.items()
     ]
     drawn.append(IntervalRow(label="retrained models (floor)", value=1.0))
     title = "Distance to retrained models, over theirs to one another"
-    return IntervalsPlot(title=title, x="Jensen-Shannon ratio", rows=tuple(drawn))
+    return IntervalsPlot(title=title, x=x, rows=tuple(drawn))
 
 
 def method_plots(verdict: MethodVerdict, limits: Thresholds) -> list[IntervalsPlot | RocPlot]:

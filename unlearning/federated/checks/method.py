@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from reports.check import Context, check
-from reports.model import Effort, ErasureRequest, Finding, Measurement, Remedy, Severity, Status, Strength, System
+from reports.model import ErasureRequest, Finding, Remedy, Severity, Status, Strength, System
 from unlearning.federated.checks.figures import method_measurements, method_plots, plain
+from unlearning.federated.checks.margins import BY_CHANCE, NO_MARGINS, margin_measurements, margin_plot
 from unlearning.federated.checks.verified import (
     CONTROLS,
     KINDS,
@@ -18,7 +19,6 @@ from unlearning.federated.checks.verified import (
     skip,
 )
 from unlearning.verification.judge_method import MethodVerdict
-from unlearning.verification.suite import VerificationReport
 from unlearning.verification.thresholds import LEAST_RANKED, planned_models
 
 ONE_MODEL = "This is of the method, over seeds; of the one model that was delivered it says nothing."
@@ -59,30 +59,18 @@ def _answer(system: System, ctx: Context, declared: ErasureRequest) -> Finding:
     verdict = report.method
     if verdict is None:
         return skip(ctx, declared, "The method could not be run again.", "unknown-method")
+    margins = margin_plot(report)
+    plots = [*method_plots(verdict, report.thresholds), *([] if margins is None else [margins])]
     return ctx.finding(
         verdict.outcome.status,
         _summary(verdict)[:300],
         key=key_of(declared),
-        measurements=[*method_measurements(verdict, report.thresholds), *_klom(ctx, report)],
-        evidence=[ctx.plot(plot) for plot in method_plots(verdict, report.thresholds)],
+        measurements=[*method_measurements(verdict, report.thresholds), *margin_measurements(report)],
+        evidence=[ctx.plot(plot) for plot in plots],
         remedy=_remedy(verdict),
-        limitations=(ONE_MODEL, *setting(report.evidence)),
+        limitations=(ONE_MODEL, NO_MARGINS if margins is None else BY_CHANCE, *setting(report.evidence)),
         reason=verdict.outcome.reason,
     )
-
-
-def _klom(ctx: Context, report: VerificationReport) -> list[Measurement]:
-    """Return V5 at full effort; with fewer models its histograms are too rough to be read."""
-    found = report.klom() if ctx.effort is Effort.FULL else None
-    if found is None:
-        return []
-    value, control = found
-    return [
-        Measurement(
-            name="klom_95", value=value, unit="nats", n=report.evidence.reference.models,
-            method=f"KLoM of the forget set, 95th percentile (arXiv:2410.23232); the control's is {control:.3f}",
-        )
-    ]  # fmt: skip
 
 
 def _summary(verdict: MethodVerdict) -> str:

@@ -5,7 +5,12 @@ from collections.abc import Iterator
 from reports.check import Context, check
 from reports.model import ErasureRequest, Finding, Interval, Measurement, Remedy, Severity, Strength, System
 from reports.plot import IntervalRow, IntervalsPlot
-from unlearning.federated.checks.figures import at_least, at_most
+from unlearning.federated.checks.figures import at_least
+from unlearning.federated.checks.side_effects import (
+    side_effect_limitations,
+    side_effect_measurements,
+    side_effect_plots,
+)
 from unlearning.federated.checks.verified import (
     CONTROLS,
     KINDS,
@@ -22,7 +27,6 @@ from unlearning.verification.suite import VerificationReport
 from unlearning.verification.thresholds import Thresholds
 
 NO_TWIN = "The twin has other labels than the forget set, so the two were not compared."
-NOT_RELEARNT = "How quickly the forgotten is learnt again says nothing here: not tried, or too few steps are needed."
 
 
 @check(
@@ -38,7 +42,9 @@ def over_forgetting(system: System, ctx: Context) -> Iterator[Finding]:
     """Ask whether the forget set is known less than if it had never been seen, which gives it away as well.
 
     Fails when it is surely known less than its twin (AUC below 0.45), or less than by retrained models (exact rank test
-    of the mean score). Passes when that rank test could have seen an overshoot as large as the original's memory.
+    of the mean score), or learnt again in more than three times their steps (effort full, arXiv:2201.05629). Passes
+    when that rank test could have seen an overshoot as large as the original's memory. Told beside, and deciding
+    nothing: whether retained neighbours of the forget set are known better than before (arXiv:2206.10469).
     """
     yield from asked_of_models(system, ctx, _answer, ("after", "forget", "twin"))
 
@@ -46,16 +52,15 @@ def over_forgetting(system: System, ctx: Context) -> Iterator[Finding]:
 def _answer(system: System, ctx: Context, declared: ErasureRequest) -> Finding:
     report = report_of(system, ctx, declared)
     verdict = report.over_forgetting
-    told = [] if verdict.anamnesis is not None and verdict.anamnesis.value is not None else [NOT_RELEARNT]
-    if verdict.twin is None:
-        told.append(NO_TWIN)
+    told = [*([NO_TWIN] if verdict.twin is None else []), *side_effect_limitations(report)]
     plot = _plot(verdict, report.thresholds)
+    plots = [*([] if plot is None else [plot]), *side_effect_plots(report)]
     return ctx.finding(
         verdict.outcome.status,
         _summary(report, verdict)[:300],
         key=key_of(declared),
-        measurements=_measurements(report, verdict),
-        evidence=[ctx.plot(plot)] if plot is not None else (),
+        measurements=[*_measurements(verdict, report.thresholds), *side_effect_measurements(report)],
+        evidence=[ctx.plot(one) for one in plots],
         remedy=_remedy(verdict),
         limitations=(*told, *setting(report.evidence)),
         reason=verdict.outcome.reason,
@@ -70,6 +75,8 @@ def _summary(report: VerificationReport, verdict: OverForgettingVerdict) -> str:
     if verdict.rank is not None:
         shift, p_value = verdict.rank.mean_shift, verdict.rank.mean_p_value
         parts.append(f"mean score {shift:+.2f} deviations from retrained models (p = {p_value:.3f})")
+    if (learnt := verdict.anamnesis) is not None and learnt.value is not None:
+        parts.append(f"learnt again in {learnt.value:.1f} times the steps")
     told = ", ".join(parts) or "nothing could be compared"
     if verdict.outcome.failed:
         return f"The forget set is known less than if it had never been seen: {told}."
@@ -84,25 +91,10 @@ def _summary(report: VerificationReport, verdict: OverForgettingVerdict) -> str:
     return f"{report.evidence.reference.models} retrained models are too few to exclude an overshoot; {told}."
 
 
-def _measurements(report: VerificationReport, verdict: OverForgettingVerdict) -> list[Measurement]:
-    found, limits = [], report.thresholds
+def _measurements(verdict: OverForgettingVerdict, limits: Thresholds) -> list[Measurement]:
+    found = []
     if verdict.rank is not None:
         found += _of_rank(verdict.rank, verdict.power, limits)
-    if (relearnt := verdict.anamnesis) is not None and relearnt.value is not None:
-        found.append(
-            Measurement(
-                name="anamnesis_index", value=relearnt.value, interval=relearnt.interval, n=len(relearnt.oracle_steps),
-                method="steps to learn the forget set again over the mean of retrained models (arXiv:2201.05629)",
-                threshold=at_most(limits.most_anamnesis),
-            )
-        )  # fmt: skip
-    if (exposed := report.exposure) is not None:
-        found.append(
-            Measurement(
-                name="neighbour_exposure_auc", value=exposed.auc, interval=exposed.interval, n=exposed.first,
-                method="AUC of -loss, after against before, on retained neighbours of the forget set; DeLong",
-            )
-        )  # fmt: skip
     if verdict.twin is not None:
         twin = verdict.twin
         found.append(

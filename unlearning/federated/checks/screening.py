@@ -19,6 +19,7 @@ from unlearning.federated.checks.verified import (
     skip,
 )
 from unlearning.verification.backdoor import LEAST_PROBES, DeletionDecision
+from unlearning.verification.distance import FloorRatio
 from unlearning.verification.judge_screening import ScreeningVerdict
 from unlearning.verification.suite import VerificationReport
 
@@ -50,31 +51,48 @@ def _screened(system: System, ctx: Context, declared: ErasureRequest) -> Finding
     named = (("js_forget_ratio", verdict.forget, verdict.before), ("js_test_ratio", verdict.test, None))
     rows = {"on the forget set": verdict.forget, "on the test set": verdict.test, "model before": verdict.before}
     drawn = {label: ratio for label, ratio in rows.items() if ratio is not None}
+    activations = _activations(report)
+    plots = [ratio_plot(drawn, limits)] if drawn else []
+    if activations:
+        plots.append(ratio_plot(activations, None, "Euclidean ratio of probabilities"))
     return ctx.finding(
         verdict.outcome.status,
         _screening_summary(verdict)[:300],
         key=key_of(declared),
         measurements=[
             *(ratio_measurement(name, one, limits, control) for name, one, control in named if one is not None),
-            *_activation(report),
+            *_activation_measurements(activations),
         ],
-        evidence=[ctx.plot(ratio_plot(drawn, limits))] if drawn else (),
+        evidence=[ctx.plot(plot) for plot in plots],
         remedy=RETRAIN if verdict.outcome.failed else None,
         limitations=(NO_PROOF, *setting(report.evidence)),
         reason=verdict.outcome.reason,
     )
 
 
-def _activation(report: VerificationReport) -> list[Measurement]:
-    """Return V7, which decides nothing."""
-    ratio = report.activation()
-    if ratio is None:
-        return []
+def _activations(report: VerificationReport) -> dict[str, FloorRatio]:
+    """Return V7 of the delivered model on both sets and of the model before, by label; it decides nothing."""
+    asked = {
+        "on the forget set": report.activation("forget"),
+        "on the test set": report.activation("test"),
+        "model before": report.activation("forget", before=True),
+    }
+    return {label: ratio for label, ratio in asked.items() if ratio is not None}
+
+
+def _activation_measurements(ratios: dict[str, FloorRatio]) -> list[Measurement]:
+    before = ratios.get("model before")
+    controls = {"on the forget set": before, "on the test set": None}
+    names = {"on the forget set": "activation_forget_ratio", "on the test set": "activation_test_ratio"}
     return [
         Measurement(
-            name="activation_forget_ratio", value=ratio.value, interval=ratio.interval, n=ratio.oracles,
-            method="mean distance of probabilities to the oracles over theirs to one another (arXiv:2201.05629)",
+            name=names[label], value=ratios[label].value, interval=ratios[label].interval, n=ratios[label].oracles,
+            method="mean Euclidean distance of probabilities to the oracles over theirs to one another "
+            "(arXiv:2201.05629); jackknife over oracles; decides nothing",
+            control=None if control is None else control.value,
         )
+        for label, control in controls.items()
+        if label in ratios
     ]  # fmt: skip
 
 

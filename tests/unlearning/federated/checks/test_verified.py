@@ -255,8 +255,8 @@ def test_screening_names_the_floor_and_never_passes() -> None:
     assert near.finding.reason == "screening-only"
     assert off.finding.status is Status.FAIL
     for asked in (near, off):
-        (plot,) = asked.plots
-        assert plot.rows[-1].label.endswith("(floor)")
+        for plot in asked.plots:
+            assert plot.rows[-1].label.endswith("(floor)")
         assert asked.finding.strength is Strength.SCREENING
     assert ask(screening, World(trace=0.0).report()).finding.reason == "no-influence"
     assert ask(screening, world(reference=ALONE, references=None)).finding.reason == "budget"
