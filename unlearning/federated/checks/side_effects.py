@@ -126,9 +126,9 @@ def _rows(exposed: Exposure) -> IntervalsPlot:
         for label, side in sides.items()
         if side is not None
     ]
-    if len(retrained := exposed.references):
+    if models := len(exposed.references):
         low, high = (float(end) for end in np.quantile(exposed.references, [0.025, 0.975]))
         mean = float(exposed.references.mean())
-        rows.append(IntervalRow(label=f"{retrained} retrained (floor)", value=mean, low=low, high=high))
+        rows.append(IntervalRow(label=f"{models} retrained (floor)", value=mean, low=low, high=high))
     title = "Retained examples near to the forgotten: above 0.5 they are known better than before"
     return IntervalsPlot(title=title, x="AUC of -loss, after against before", rows=tuple(rows))
