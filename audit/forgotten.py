@@ -18,6 +18,7 @@ from reports.model import Artifact, ErasureRequest, Finding, Status
 from unlearning.errors import UnlearningError
 from unlearning.federated.delivered import Delivered
 from unlearning.verification.distance import FloorRatio
+from unlearning.verification.evidence import Reference
 from unlearning.verification.suite import VerificationReport
 from unlearning.verification.verdict import STRENGTHS, Grade
 
@@ -142,7 +143,7 @@ def document(answered: Answered, findings: Sequence[Finding], effort: str) -> Fi
     report = _made(answered, declared, "report", VerificationReport)
     reference = None if report is None else report.evidence.reference
     residual = report.residual if report is not None and "residual" in given else None
-    grade: Grade = "D" if residual is None else residual.grade
+    grade = _screened(reference) if residual is None else residual.grade
     return {
         "id": declared.id,
         "kind": declared.kind,
@@ -171,6 +172,13 @@ def document(answered: Answered, findings: Sequence[Finding], effort: str) -> Fi
 
 def _answers(finding: Finding) -> bool:
     return finding.status not in (Status.SKIPPED, Status.ERROR)
+
+
+def _screened(reference: Reference | None) -> Grade:
+    """Return the grade of evidence that nobody asked for what is left: a record alone, or screening at most."""
+    if reference is None:
+        return "D"
+    return "B" if reference.models else "C"
 
 
 def _made(answered: Answered, declared: ErasureRequest, what: str, kind: type[Made]) -> Made | None:

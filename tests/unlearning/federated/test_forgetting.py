@@ -39,14 +39,14 @@ def test_it_is_what_the_folders_way_gives(federation: SimulatedFederation, tmp_p
 
 
 def test_an_honest_retraining_is_shown_to_be_exact(federation: SimulatedFederation, retrained: Unlearned) -> None:
-    report = verify(federation, retrained, models=19, seed=3)
+    report = verify(federation, retrained, models=4, seed=3)
     assert (report.residual.grade, report.residual.outcome.status) == ("A+", Status.PASS)
-    assert report.evidence.reference.models == 19
+    assert report.evidence.reference.models == 4
     assert not report.evidence.reference.length_differs
 
 
 def test_doing_nothing_is_never_exact(federation: SimulatedFederation) -> None:
-    report = verify(federation, unlearn(federation, "client:0", "no-op"), models=19, seed=3)
+    report = verify(federation, unlearn(federation, "client:0", "no-op"), models=4, seed=3)
     assert report.residual.grade != "A+"
     assert report.residual.outcome.status is not Status.PASS
 
