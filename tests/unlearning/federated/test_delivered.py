@@ -172,6 +172,17 @@ def test_a_named_file_that_cannot_be_used_is_a_fault_and_declared_data_takes_ove
     assert delivered.federation is not None
 
 
+def test_declared_neighbours_are_read_and_must_be_of_the_models_kind(erased) -> None:
+    written = erased()
+    assert written.delivered().neighbours is None
+    (written.folder / "near.npz").write_bytes((written.folder / "probes.npz").read_bytes())
+    written.declare(DATA.format("neighbours", "near.npz"))
+    assert same(written.delivered().neighbours, written.delivered().probes)
+    put(written.folder, "near.npz", x=np.zeros((9, 4), np.float32))
+    with pytest.raises(FederationFileError, match=r"data\.neighbours.*have shape \(4,\), not \(6,\)"):
+        written.delivered()
+
+
 def test_a_named_file_that_is_not_there_is_no_lie(erased) -> None:
     written = erased()
     (written.folder / "test.npz").unlink()

@@ -9,6 +9,7 @@ import torch
 
 from reports.model import Effort
 from unlearning.errors import UnlearningError
+from unlearning.federated.data import ClientData
 from unlearning.federated.delivered import Delivered
 from unlearning.federated.schedule import Rounds
 from unlearning.verification.evidence import Evidence
@@ -167,3 +168,45 @@ def test_a_twin_of_other_labels_is_known_as_such(erased: Any) -> None:
     assert few(given, effort=Effort.SMOKE, models=None).twin_matched
     one = given.twin.take([0] * len(given.twin))
     assert not few(replace(given, twin=one), effort=Effort.SMOKE, models=None).twin_matched
+
+
+def test_neighbours_are_those_declared_and_else_the_nearest_that_stayed(erased: Any) -> None:
+    given = erased("client:1", "finetune").delivered()
+    assert given.retain is not None
+    assert given.forget is not None
+    chosen = few(given, effort=Effort.SMOKE, models=None)
+    assert not chosen.neighbours_declared
+    assert len(chosen.after.labels["neighbours"]) == len(given.retain) // 4
+    assert chosen.references is not None
+    assert chosen.references.has("neighbours")
+    own = ClientData(torch.cat([given.retain.x[:3], given.forget.x[:1]]), torch.tensor([2, 0, 1, 0]))
+    named = few(replace(given, neighbours=own), effort=Effort.SMOKE, models=None)
+    assert named.neighbours_declared
+    assert named.after.labels["neighbours"].tolist() == [2, 0, 1]  # the forgotten one among them is no neighbour
+
+
+def test_learning_again_and_other_parts_are_asked_about_at_effort_full_alone(erased: Any) -> None:
+    given = erased("client:1", "finetune").delivered()
+    standard, full = few(given), few(given, effort=Effort.FULL)
+    assert (standard.relearning, standard.elsewhere) == (None, {})
+    assert given.retain is not None
+    assert given.test is not None
+    sizes = {"retain": len(given.retain), "test": len(given.test)}
+    assert {part: sides.unlearned.shape for part, sides in full.elsewhere.items()} == {
+        part: (MODELS, size) for part, size in sizes.items()
+    }
+    assert {part: sides.control.shape for part, sides in full.elsewhere.items()} == {
+        part: (MODELS, size) for part, size in sizes.items()
+    }
+    assert full.relearning is not None
+    assert full.before is not None
+    assert len(full.relearning.references) == len(full.relearning.originals) == 8
+    assert full.relearning.goal == pytest.approx(full.before.losses("forget").mean())
+    assert full.relearning.delivered[0] == pytest.approx(full.after.losses("forget").mean(), rel=1e-5)
+    assert full.references is not None
+    first = full.references.losses("forget")[:8].mean(axis=1)
+    np.testing.assert_allclose(full.relearning.references[:, 0], first, rtol=1e-5)
+    again = few(given, effort=Effort.FULL)
+    assert again.relearning is not None
+    assert (again.relearning.delivered == full.relearning.delivered).all()
+    assert few(replace(given, method=None), effort=Effort.FULL).relearning is None  # the references are not its own
