@@ -107,15 +107,15 @@ def _of_exposure(exposed: Exposure) -> list[Measurement]:
 def _curves(learnt: Relearning) -> LinePlot:
     sides = {
         "delivered model": learnt.delivered,
-        "retrained models (floor), mean": learnt.references.mean(axis=0),
-        "originals (control), mean": learnt.originals.mean(axis=0),
+        "retrained (floor)": learnt.references.mean(axis=0),
+        "originals (control)": learnt.originals.mean(axis=0),
     }
     steps = tuple(float(step) for step in range(learnt.steps + 1))
     series = tuple(
         LineSeries(label=label, x=steps, y=tuple(round(float(loss), 6) for loss in curve))
         for label, curve in sides.items()
     )
-    title = "Learning the forget set again; the limit is the loss of the model before, + 5 %"
+    title = "Learning the forget set again, means of models; the limit is the loss of the model before, + 5 %"
     return LinePlot(title=title, x="steps", y="mean loss (nats)", series=series, limit=learnt.reached_at)
 
 
