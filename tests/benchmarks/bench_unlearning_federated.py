@@ -38,7 +38,7 @@ def main() -> int:
     parser.add_argument("--part", action="append", choices=tuple(PARTS), help="may be given again; all by default")
     parser.add_argument("--method", action="append", help="measure these alone, as the tables name them")
     parser.add_argument("--seed", action="append", type=int, help="measure these alone, of parts that have seeds")
-    parser.add_argument("--points", default="small", choices=tuple(POINTS))
+    parser.add_argument("--points", default="standard", choices=tuple(POINTS))
     parser.add_argument("--keep", type=Path, help="file of JSON lines that measurements are kept in")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()

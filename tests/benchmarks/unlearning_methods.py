@@ -73,6 +73,7 @@ RIVALS = (
 CONTENDERS = {
     "digits": (
         *ASKED,
+        Contender("ffum kl, reset, lr .3", "ffum", {"reset": "init", "lr_min": 0.3}),
         Contender("ffum kl, reset, short", "ffum", {"reset": "init", "alpha": 0.5, "lr_min": 0.2, "rounds": 4}),
         Contender("rapid-retrain, 5 rounds", "rapid-retrain", {"rounds": 5}),
         Contender("ffum chi2 6 x 4", "ffum", {"divergence": "chi2", "rounds": 6, "max_epochs": 4}),

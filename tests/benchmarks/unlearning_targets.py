@@ -8,7 +8,7 @@ from scipy import stats
 from unlearning_rows import Figure, Store, Target, over_seeds
 
 DIRECTED_KL = ("ffum kl", "ffum kl 2 + 1", "ffum kl 3 + 0")
-RESET = {"ffum kl, reset": 4.0, "ffum kl, reset, short": 7.0}
+RESET = {"ffum kl, reset": 4.0, "ffum kl, reset, lr .3": 4.0, "ffum kl, reset, short": 7.0}
 """By setting: the work ratio asked."""
 RAPID = {"rapid-retrain": 4.0, "rapid-retrain, 5 rounds": 6.0}
 REJECTED = ("no-op", "finetune", "ffum kl")
