@@ -133,6 +133,8 @@ def compared(
         how = commission.method if name == commission.method.name else method(name)
         say(f"comparing: {name}")
         one = replace(commission, method=how, planned=plan(how, commission.federation, commission.request, conditions))
+        for conflict in one.planned.conflicts:
+            say(f"{name}: {conflict}")
         rows.append(_row(one, recording, models, executor))
     path = output / "result.json"
     found: Figures = json.loads(path.read_text(encoding="utf-8")) | {"comparison": rows}

@@ -390,14 +390,32 @@ def test_all_methods_compare_alike_on_worker_processes(unlearn: Unlearn, forgetf
     assert tables[0] == tables[1]
 
 
-def test_people_are_told_what_it_cost_and_how_to_verify(
-    forgetful, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_people_are_told_what_it_cost_how_the_rivals_do_and_how_to_verify(
+    new_federation: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    forgetful.out()
-    capsys.readouterr()
-    arguments = ["--request", "client:0", "--method", "retrain", "-o", str(tmp_path / "out")]
-    assert run(["unlearn", "federated", str(forgetful.folder), *arguments]) == 0
+    edit(new_federation / "federation.toml", 'client_updates = "all"', 'client_updates = "none"')
+    arguments = ["--request", "client:0", "--method", "no-op", "-o", str(tmp_path / "out")]
+    arguments += ["--compare", "no-op,federaser", "--models", "3"]
+    assert run(["unlearn", "federated", str(new_federation), *arguments]) == 0
     out, err = capsys.readouterr()
-    assert "less work than retraining" in out
+    assert "no-op client:0: no work" in out
+    assert "warning: nothing was done" in out
+    assert [line.split()[-1] for line in out.splitlines() if line.startswith("federaser ")] == ["conflict"]
     assert f"fedaudit unlearn verify {tmp_path / 'out'}" in out
-    assert "forgetting client:0" in err
+    assert "training the federation" in err
+    assert "federaser: federaser needs clients' updates" in " ".join(err.split())
+
+
+def test_people_read_a_plan_and_what_would_work_instead(
+    new_federation: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["unlearn", "federated", str(new_federation), "--request", "client:0", "--plan"]
+    assert run([*arguments, "--method", "rapid-retrain"]) == 0
+    assert "can be run" in capsys.readouterr().out
+    with_secure_aggregation(new_federation)
+    assert run([*arguments, "--method", "ascent"]) == 0
+    out = capsys.readouterr().out
+    assert "cannot be run" in out
+    assert "instead" in out
+    assert run([*arguments, "--accept-single-client-delta"]) == 0
+    assert "accepted" in capsys.readouterr().out

@@ -279,6 +279,22 @@ def test_a_cache_that_cannot_be_made_is_exit_2(unlearn: Unlearn, forgetful, tmp_
     assert (code, "--no-cache" in told["message"]) == (2, True)
 
 
+@pytest.mark.parametrize("named", [None, "", "relative"])
+def test_without_a_cache_folder_of_its_own_the_home_folder_has_one(
+    unlearn: Unlearn, forgetful, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str | None
+) -> None:
+    """A relative path in the variable is ignored, as the XDG base directory specification asks."""
+    out = forgetful.out()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    if named is not None:
+        monkeypatch.setenv("XDG_CACHE_HOME", named)
+    assert unlearn("verify", out, *CHEAP)[0] == 0
+    assert (tmp_path / "home" / ".cache" / "fedaudit" / "oracles").is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
 @pytest.mark.slow
 def test_worker_processes_give_the_same_document(unlearn: Unlearn, forgetful) -> None:
     arguments = ["verify", forgetful.out("ffum"), "--models", "40", "--no-cache"]
