@@ -218,13 +218,12 @@ def _system_text(
     """Return `system.toml`: one erasure request of a system that is the delivered model."""
     recipe, data = erasure.federation.recipe, erasure.federation.data
     aggregate = declared is not None and declared.secure_aggregation.enabled
-    label = int(max(int(held.y.max()) for held in (*data.clients, data.test) if len(held)))
-    classes = declared.model.classes if declared is not None else label + 1
+    module = erasure.federation.build_model(torch.Generator())
     model: Figures = {
         "checkpoint": "after.safetensors",
         "task": "classification",
         "input_shape": list(data.test.x.shape[1:]),
-        "classes": classes,
+        "classes": logits_of(module, erasure.before, data.test.x[:1]).shape[1],
     }
     model |= {"layers": "layers.json"} if definition is None else {"definition": f"model.py:{definition.function}"}
     request: Figures = {"id": "request", "kind": erasure.request.kind, "method": erasure.method.name}
