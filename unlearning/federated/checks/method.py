@@ -38,7 +38,8 @@ def method(system: System, ctx: Context) -> Iterator[Finding]:
 
     Passes when the AUC's interval lies within 0.40 and 0.60, at most 5 % are found at 1 % false positives and the
     forgetting quality is at least 0.7 of the control's; fails when the interval lies outside on either side.
-    Inconclusive when the control can be told apart itself (`control-failed`) or originals cannot (`no-influence`).
+    Inconclusive when the control can be told apart itself (`control-failed`) or originals cannot (`no-influence`). Told
+    beside at effort full, and deciding nothing: KLoM of forgotten, retained and test examples (arXiv:2410.23232).
     """
     yield from asked_of_models(system, ctx, _answer, ("after", "forget", "transcript"))
 

@@ -40,7 +40,7 @@ def screening(system: System, ctx: Context) -> Iterator[Finding]:
     """Ask how far the delivered model's answers lie from retrained models', over theirs from one another.
 
     Fails when the ratio surely exceeds 1.5 on the forget set or on the test set; inconclusive else, and with fewer than
-    three retrained models.
+    three retrained models. Told beside, and deciding nothing: the same by the Euclidean distance of probabilities.
     """
     yield from asked_of_models(system, ctx, _screened)
 
