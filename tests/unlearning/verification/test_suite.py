@@ -22,6 +22,13 @@ ENOUGH = Thresholds(least_oracles=24)
 """What is tried here is the rule; the number of models is not."""
 
 
+@pytest.fixture
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exchange and resample models thirty times, not two hundred: what is tried is the rule."""
+    monkeypatch.setattr("unlearning.verification.likelihood_ratio.EXCHANGES", 30)
+    monkeypatch.setattr("unlearning.verification.likelihood_ratio.RESAMPLES", 30)
+
+
 def residual(report: VerificationReport) -> tuple[Status, str, str]:
     verdict = report.residual
     return verdict.outcome.status, verdict.outcome.reason, verdict.grade
@@ -101,8 +108,9 @@ def test_rounds_that_nobody_told_are_no_mismatch() -> None:
     assert residual(World().report(reference=reference)) == (PASS, "", "A")
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_a_method_that_does_not_forget_takes_the_pass_away_and_leaves_the_failure() -> None:
-    evidence = World(examples=12).evidence(models=24, method=1.0)
+    evidence = World(examples=24).evidence(models=24, method=1.0)
     assert residual(VerificationReport(evidence, ENOUGH)) == (UNDECIDED, "method-failed", "A")
     remembers = VerificationReport(replace(evidence, after=evidence.before), ENOUGH)
     assert residual(remembers) == (FAIL, "", "A")
@@ -154,11 +162,12 @@ def test_without_any_oracle_there_is_grade_c() -> None:
 
 def method(models: int = 24, trace: float = 3.0, **made: Any) -> tuple[Status, str]:
     """What is said of a method, of few models and examples."""
-    verdict = VerificationReport(World(trace, examples=12).evidence(models=models, **made), ENOUGH).method
+    verdict = VerificationReport(World(trace, examples=24).evidence(models=models, **made), ENOUGH).method
     assert verdict is not None
     return verdict.outcome.status, verdict.outcome.reason
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_a_method_that_forgets_passes_and_one_that_does_not_fails_on_either_side() -> None:
     assert method(method=0.0) == (PASS, "")
     assert method(method=1.0) == (FAIL, "")
@@ -166,19 +175,23 @@ def test_a_method_that_forgets_passes_and_one_that_does_not_fails_on_either_side
     assert World().report().method is None
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_a_method_is_not_judged_where_originals_are_not_told_apart() -> None:
     assert method(trace=0.1, method=0.0) == (UNDECIDED, "no-influence")
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_a_control_that_is_told_apart_decides_nothing() -> None:
-    odd = World(examples=12).scores(4, 24, 0.7)
+    odd = World(examples=24).scores(4, 24, 0.7)
     assert method(method=1.0, control=odd) == (UNDECIDED, "control-failed")
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_few_models_pass_no_method() -> None:
     assert method(models=20, method=0.0) == (UNDECIDED, "budget")
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_references_of_another_length_pass_no_method() -> None:
     longer = Reference("matched", 24, rounds=Rounds(train=7), delivered_rounds=Rounds(train=11))
     assert method(method=0.0, reference=longer) == (UNDECIDED, "length-mismatch")

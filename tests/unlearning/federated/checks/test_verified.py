@@ -218,12 +218,20 @@ def test_copies_are_named_in_the_limitations() -> None:
     assert any("o2.safetensors: equal to the delivered model" in one for one in finding.limitations)
 
 
+@pytest.fixture
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exchange and resample models thirty times, not two hundred: what is tried is the rule."""
+    monkeypatch.setattr("unlearning.verification.likelihood_ratio.EXCHANGES", 30)
+    monkeypatch.setattr("unlearning.verification.likelihood_ratio.RESAMPLES", 30)
+
+
 def few(**made: Any) -> VerificationReport:
     from unlearning.verification.thresholds import Thresholds
 
-    return VerificationReport(World(examples=12).evidence(models=24, **made), Thresholds(least_oracles=24))
+    return VerificationReport(World(examples=24).evidence(models=24, **made), Thresholds(least_oracles=24))
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_a_method_is_told_with_its_control_and_its_original_drawn_beside_it() -> None:
     asked = ask(method, few(method=0.0))
     assert asked.finding.status is Status.PASS, asked.finding.summary
@@ -238,6 +246,7 @@ def test_a_method_is_told_with_its_control_and_its_original_drawn_beside_it() ->
     assert failed.remedy is not None
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_a_method_is_not_asked_about_at_smoke_or_where_it_is_not_known() -> None:
     at_smoke = ask(method, effort=Effort.SMOKE).finding
     assert (at_smoke.status, at_smoke.reason) == (Status.SKIPPED, "budget")
