@@ -16,7 +16,7 @@ from unlearning.federated.rounds import LocalSteps, Models, Phase, Stack, one_of
 from unlearning.federated.training import seeded
 from unlearning.verification.relearning import LEARNERS, MOST_STEPS, PATIENCE, RATE_SHARE, Relearning, relearning
 
-RECIPE = TrainingRecipe(rounds=25, local_epochs=4, batch_size=8, learning_rate=0.3)
+RECIPE = TrainingRecipe(rounds=20, local_epochs=3, batch_size=8, learning_rate=0.6)
 
 
 def perceptron() -> nn.Module:
