@@ -6,13 +6,15 @@ from typing import Any
 import click
 import pytest
 
+from audit.cli.attack import Unkept
 from audit.cli.demo import side_by_side
 from audit.cli.main import run
 from audit.demo import EXPECTED, Tour, Toured, deviations, gravest, run_demo
+from audit.run import Request, ask_system
 from audit.system_folder import FolderError
 from reports.bundle import read_bundle
 from reports.judge import judge
-from reports.model import Finding, Severity, Status, Strength
+from reports.model import Effort, Finding, Severity, Status, Strength
 from reports.policy import load_policy
 
 MUST_END_IN = {  # the rows of the design's table for this issue, written again by hand
@@ -24,6 +26,7 @@ MUST_END_IN = {  # the rows of the design's table for this issue, written again 
         "dp.mechanism": "fail",
         "integrity.accuracy": "fail",
         "secagg.double-reveal": "fail",
+        "unlearning.federated.transcript": "fail",
     },
     "careful": {
         "integrity.artifacts": "pass",
@@ -34,6 +37,8 @@ MUST_END_IN = {  # the rows of the design's table for this issue, written again 
         "dp.accounting": "pass",
         "dp.mechanism": "pass",
         "attack.aggregate": "pass",
+        "unlearning.federated.request": "pass",
+        "unlearning.federated.transcript": "pass",
         "attack.labels": "skipped",
         "attack.linear": "skipped",
         "attack.inversion": "skipped",
@@ -61,8 +66,41 @@ def test_every_check_ends_as_the_design_says(demo_folder: Path, name: str) -> No
     assert {check: said[check].status for check in MUST_END_IN[name]} == MUST_END_IN[name]
 
 
+SMOKE_CANNOT_TELL = {
+    "attack.unlearning-difference",  # the digits alone are too few candidates for its control
+    "unlearning.federated.over-forgetting",
+    "unlearning.federated.residual",
+    "unlearning.federated.screening",  # nearness is no proof of forgetting at any effort
+}
+"""What the four models of smoke leave open about the honoured request."""
+
+
 def test_the_careful_system_has_no_failure_and_no_error(demo_folder: Path) -> None:
-    assert {finding.status for finding in findings(demo_folder, "careful").values()} <= {Status.PASS, Status.SKIPPED}
+    said = findings(demo_folder, "careful")
+    assert {finding.status for finding in said.values()} <= {Status.PASS, Status.SKIPPED, Status.INCONCLUSIVE}
+    assert {check for check, finding in said.items() if finding.status is Status.INCONCLUSIVE} == SMOKE_CANNOT_TELL
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("careless", {"transcript": "fail", "residual": "fail"}),
+        ("careful", {"request": "pass", "transcript": "pass", "replay": "pass", "residual": "pass"}),
+    ],
+)
+def test_at_standard_the_erasures_end_as_the_design_says(
+    demo_folder: Path, name: str, expected: dict[str, str]
+) -> None:
+    request = Request(
+        system_file=demo_folder / name / "system.toml",
+        bundle=None,
+        now=datetime(2026, 11, 21, tzinfo=UTC),
+        effort=Effort.STANDARD,
+        only=tuple(f"unlearning.federated.{check}" for check in expected),
+    )
+    said = gravest(ask_system(request, Unkept()).findings)
+    assert {check: said[f"unlearning.federated.{check}"].status for check in expected} == expected
 
 
 def test_a_check_with_two_answers_is_known_by_the_graver_one(demo_folder: Path) -> None:

@@ -39,6 +39,8 @@ class KnowledgeDistillation(Method):
     """Both sides' logits are divided by it."""
     momentum: Momentum = 0.9
     """Of the server's steps."""
+    clip_min: Positive = 1.0
+    """Bound on a step's gradient: what is left after subtracting may be far from any model."""
     post_rounds: Count = 0
     """Retained rounds after it."""
 
@@ -53,7 +55,8 @@ class KnowledgeDistillation(Method):
         recipe = setting.recipe.model_copy(update={
             "momentum": self.momentum, "server_momentum": 0.0, "clients_per_round": 0, "privacy": None,
         })  # fmt: skip
-        local = LocalSteps(Distillation(divergence("kl"), self.temperature**2, 0.0, self.temperature))
+        towards = Distillation(divergence("kl"), self.temperature**2, 0.0, self.temperature)
+        local = LocalSteps(towards, gradient_clip=self.clip_min)
         public = {len(setting.split.retain): setting.unlabelled}
         for _ in range(self.rounds):
             walk.go(Phase("min", public, recipe, local, setting.before.tensors, PREFIX))
