@@ -30,6 +30,9 @@ from unlearning.models import builder, match_parameters
 
 __all__ = ["Delivered", "load_delivered"]
 
+MOST_GRADIENTS = 10**9
+"""Gradients of single examples that one model may take: a record that asks for more would keep an auditor for ever."""
+
 
 @dataclass(frozen=True, eq=False)
 class Delivered:
@@ -154,6 +157,10 @@ def _lacking(record: Record, files: ExampleSets, untrained: Callable[[], nn.Modu
         "unlearning.forget": files.forget, "unlearning.retain": files.retain,
     }  # fmt: skip
     found = [key for key, value in needed.items() if value is None]
+    if record.header is not None and files.forget is not None and files.retain is not None:
+        recipe, examples = record.header.recipe, len(files.forget.y) + len(files.retain.y)
+        if recipe.rounds * recipe.local_epochs * examples > MOST_GRADIENTS:
+            found.append("unlearning.transcript:recipe")
     for key, file in (("unlearning.forget", files.forget), ("unlearning.retain", files.retain)):
         if file is not None and file.client is None:
             found.append(f"{key}:client")

@@ -31,6 +31,8 @@ DELIVERED_FAULTS = {
     "request": "what was to be forgotten is not what was declared, or not what the files hold",
 }
 """What each code means: those of the transcript by itself, and those of it against the files."""
+MOST_ROUNDS = 10_000
+"""The largest number that a method's parameter may be: a record that asks for more would keep an auditor for ever."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,11 @@ class Record:
         if self.header is None or self.header.method not in METHODS:
             return None, self
         try:
-            return method(self.header.method, **self.header.parameters), self
+            known = method(self.header.method, **self.header.parameters)
+            numbers = {key: value for key, value in self.header.parameters.items() if type(value) is int}
+            if endless := [key for key, value in numbers.items() if value > MOST_ROUNDS]:
+                return None, self.with_fault("method", f"{endless[0]} is beyond {MOST_ROUNDS}")
+            return known, self
         except UnlearningError as error:
             return None, self.with_fault("method", error.message)
 
