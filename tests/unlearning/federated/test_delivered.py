@@ -247,13 +247,16 @@ def test_without_a_readable_record_the_rest_is_still_there(erased, content: byte
     assert delivered.after.keys() == delivered.before.keys() == delivered.module.state_dict().keys()
 
 
-def test_a_record_that_would_keep_an_auditor_for_ever_is_not_run(erased) -> None:
+def test_a_recipe_that_would_keep_an_auditor_for_ever_is_not_run(erased) -> None:
     written = erased()
     written.retell(lambda header: header.model_copy(
         update={"recipe": header.recipe.model_copy(update={"rounds": 10**9})}
     ))  # fmt: skip
     delivered = written.delivered()
     assert (delivered.federation, delivered.lacking) == (None, ("unlearning.transcript:recipe",))
+
+
+def test_a_parameter_that_would_keep_an_auditor_for_ever_is_a_fault(erased) -> None:
     written = erased()
     written.retell(lambda header: header.model_copy(update={"parameters": {"rounds": 10**9}}))
     delivered = written.delivered()
