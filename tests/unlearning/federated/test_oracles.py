@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from audit.executors import Process
+from audit.executors import Process, Ray
 from unlearning.federated.data import SimulatedFederation
 from unlearning.federated.engine import Sequential
 from unlearning.federated.methods import method
@@ -87,6 +87,26 @@ def test_processes_and_one_process_train_the_same_oracles_to_the_bit(name: str, 
     serial = OraclePool(questions).without(SEEDS[:4])
     process = OraclePool(questions, Process(2)).without(SEEDS[:4])
     assert all(same(serial[kind], process[kind]) for kind in serial)
+
+
+@pytest.fixture
+def cluster() -> Iterator[None]:
+    """Two workers of Ray's on this machine."""
+    ray = pytest.importorskip("ray")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+@pytest.mark.usefixtures("cluster")
+def test_ray_trains_the_same_oracles_to_the_bit(asked, monkeypatch) -> None:
+    monkeypatch.setattr("unlearning.federated.oracles.CHUNK", 2)
+    questions = asked("ffum", kept=2)
+    serial, spread = OraclePool(questions).without(SEEDS[:4]), OraclePool(questions, Ray()).without(SEEDS[:4])
+    assert all(same(serial[kind], spread[kind]) for kind in serial)
 
 
 def test_an_oracle_depends_on_its_seed_and_not_on_how_many_there_are(asked) -> None:
