@@ -18,12 +18,13 @@ import torch
 
 @dataclass(frozen=True)
 class DemoRun:
-    """`fedaudit demo FOLDER --json`, as the command line answered it."""
+    """`fedaudit demo FOLDER`, as the command line answered it: for machines and for people."""
 
     folder: Path
     exit_code: int
     document: dict[str, Any]
     progress: str
+    text: str
 
 
 @pytest.fixture(scope="session")
@@ -44,19 +45,23 @@ def demo_run(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> DemoRu
     return DemoRun(folder, *json.loads(told.read_text()))
 
 
-def run_demonstration(folder: Path) -> tuple[int, dict[str, Any], str]:
-    """Return exit code, document and progress of `fedaudit demo FOLDER --json`."""
-    from audit.cli.main import run
+def run_demonstration(folder: Path) -> tuple[int, dict[str, Any], str, str]:
+    """Return exit code, document, progress and text of `fedaudit demo FOLDER`."""
+    import click
+
+    from audit.cli.main import Invocation, answered
+    from reports.version import VERSION
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    answer, progress = io.StringIO(), io.StringIO()
+    progress = io.StringIO()
     try:
-        with contextlib.redirect_stdout(answer), contextlib.redirect_stderr(progress):
-            exit_code = run(["demo", str(folder), "--now", "2026-11-21T12:00:00Z", "--json"])
+        with contextlib.redirect_stderr(progress):
+            answer = answered(["demo", str(folder), "--now", "2026-11-21T12:00:00Z"], Invocation())
     finally:
         torch.set_num_threads(threads)
-    return exit_code, json.loads(answer.getvalue()), progress.getvalue()
+    document = json.loads(answer.document("demo", VERSION))
+    return answer.exit_code, document, progress.getvalue(), click.unstyle(answer.text)
 
 
 @pytest.fixture(scope="session")

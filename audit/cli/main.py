@@ -91,7 +91,8 @@ def _unforeseen(error: BaseException) -> Answer:
     )
 
 
-def _answer(arguments: Sequence[str], invocation: Invocation) -> Answer:
+def answered(arguments: Sequence[str], invocation: Invocation) -> Answer:
+    """Return the answer to one command line; what goes wrong is an answer too."""
     try:
         result = cli.main(args=list(arguments), prog_name="fedaudit", standalone_mode=False, obj=invocation)
     except FedauditError as error:
@@ -114,7 +115,7 @@ def run(arguments: Sequence[str]) -> int:
     invocation = Invocation(json="--json" in arguments, debug="--debug" in arguments)
     if os.environ.get("NO_COLOR") or "--no-color" in arguments:
         invocation.color = False
-    answer = _answer(arguments, invocation)
+    answer = answered(arguments, invocation)
     words = [a for a in arguments if not a.startswith("-")]
     command = " ".join(words[:2]) if words[:1] in (["attack"], ["secagg"], ["unlearn"]) else " ".join(words[:1])
     if invocation.json:
