@@ -1,1 +1,1 @@
-"""The law as data and the reading of documents (to come); nothing here is asked of yet."""
+"""The law as data, the documents, their reader, and claims held against measurements."""

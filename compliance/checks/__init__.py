@@ -1,0 +1,1 @@
+"""The checks `compliance.*`: the only place here that makes findings."""
