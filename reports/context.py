@@ -65,6 +65,12 @@ class Options:
     """How many models a verification of unlearning trains; None for what the effort says."""
     cache: Path | None = None
     """A folder of the auditor's where trained oracles are kept between runs; None to keep none."""
+    judge: Path | None = None
+    """A judge.toml of the auditor's that names who reads the documents; None for what the system names."""
+    allow_remote_llm: tuple[str, ...] = ()
+    """Hosts that documents may be sent to, if judge.toml allows them as well."""
+    pinned: tuple[str, ...] = ()
+    """Digests of assessments, calibrations and cassettes that the policy believes."""
 
 
 @dataclass(frozen=True)

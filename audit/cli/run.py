@@ -25,6 +25,14 @@ from reports.model import Auditor, Effort, Status
 @click.option("--seed", type=click.IntRange(0, 2**53 - 1), help="Root seed; by default derived, so nobody chose it.")
 @click.option("--nonce", metavar="WORD", help="A verifier's word, part of the derived seed.")
 @computing_options
+@click.option("--judge", type=click.Path(path_type=Path), help="A judge.toml: who reads the documents.")
+@click.option(
+    "--allow-remote-llm",
+    multiple=True,
+    metavar="HOST",
+    envvar="FEDAUDIT_ALLOW_REMOTE_LLM",
+    help="Documents may go to this host; may be repeated.",
+)
 @click.option("--trust-code", is_flag=True, help="Allow [model].definition to run the owner's code.")
 @click.option("--no-render", is_flag=True, help="Write no report for people into the bundle.")
 @click.option("--policy", type=click.Path(path_type=Path), help="Commit to this policy before the first measurement.")
@@ -48,6 +56,8 @@ def run(
     executor: str,
     device: str,
     engine: str,
+    judge: Path | None,
+    allow_remote_llm: tuple[str, ...],
     trust_code: bool,
     no_render: bool,
     policy: Path | None,
@@ -80,6 +90,15 @@ def run(
     from reports.policy import load_policy, policy_digest
     from reports.renderings import standard_renderings
 
+    promised = load_policy(policy) if policy else None
+    options = Options(
+        trust_code=trust_code,
+        engine=engine,
+        device=named_device(device),
+        judge=judge,
+        allow_remote_llm=allow_remote_llm,
+        pinned=promised.pinned if promised else (),
+    )
     request = Request(
         system_file=system,
         bundle=bundle,
@@ -90,9 +109,9 @@ def run(
         only=only,
         skip=skip,
         extra_checks=tuple(check for plugin in plugins for check in load_plugin(plugin)),
-        policy_sha256=policy_digest(load_policy(policy)) if policy else None,
+        policy_sha256=policy_digest(promised) if promised else None,
         auditor=Auditor(name=auditor, organisation=organisation, independence=independence) if auditor else None,
-        options=Options(trust_code=trust_code, engine=engine, device=named_device(device)),
+        options=options,
     )
     with DrawnProgress(system.name, color=invocation.color) as progress:
         render = None if no_render else standard_renderings

@@ -63,9 +63,10 @@ def test_a_glob_that_matches_nothing_is_no_selection(option: str) -> None:
         plan(SYSTEM, (A,), **{option: ("secagg.tpyo",)})
 
 
-def test_a_policy_is_a_capability() -> None:
+def test_a_policy_and_a_judge_are_capabilities() -> None:
     assert "run:policy" in capabilities(policy=True)
-    assert "run:policy" not in capabilities()
+    assert "run:judge" in capabilities(judge=True)
+    assert not [word for word in capabilities() if word.startswith("run:")]
 
 
 def test_a_plugin_is_loaded_by_path_and_leaves_the_path_alone(tmp_path: Path) -> None:
