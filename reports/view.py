@@ -11,7 +11,19 @@ from reports.model import Confidentiality, Finding, Severity, Status
 from reports.statement import Statement
 from reports.verdict import Verdict
 from reports.view_finding import FindingView, Shelf, finding_view
-from reports.view_law import DutyRow, ParagraphRow, duties_of, paragraphs_of, without_evidence
+from reports.view_law import (
+    ArticleRow,
+    DueDay,
+    DutyRow,
+    HeatCell,
+    ParagraphRow,
+    articles_of,
+    by_day,
+    duties_of,
+    law_tally,
+    paragraphs_of,
+    without_evidence,
+)
 from reports.view_provenance import EvidenceRow, Limit, evidence_rows, limits_of, provenance_of
 from reports.view_system import ArtifactRow, ClaimRow, Facts, artifacts_of, claims_of, facts_of
 from reports.view_verdict import VerdictView, verdict_view
@@ -107,6 +119,16 @@ class View:
     """Whether the table of duties was filled."""
     gaps: tuple[DutyRow, ...]
     """Duties without evidence, by date."""
+    due: tuple[DueDay, ...]
+    """The same, gathered by day."""
+    law_tally: tuple[HeatCell, ...]
+    """Duties that apply, or will, by state."""
+    articles: tuple[ArticleRow, ...]
+    """The same by article."""
+    law_version: str
+    """Of the law that the table speaks of, or empty."""
+    undeclared: int
+    """Duties that hang on a condition that the owner neither declares nor denies."""
     duties: tuple[DutyRow, ...]
     """All duties."""
     paragraphs: tuple[ParagraphRow, ...]
@@ -169,6 +191,7 @@ def view_of(
     passed.sort(key=lambda finding: (-finding.severity.rank, -finding.strength.rank))
     subjects = [subject.name for subject in statement.subjects]
     words = [word for name in subjects[:FIRST_SUBJECTS] for word in ("--subject", name)]
+    gaps = without_evidence(report)
     return View(
         name=report.system.name,
         version=report.system.version,
@@ -184,7 +207,12 @@ def view_of(
         more_subjects=max(len(subjects) - FIRST_SUBJECTS, 0),
         signers=tuple(signers),
         law_table=bool(report.controls),
-        gaps=without_evidence(report),
+        gaps=gaps,
+        due=by_day(gaps),
+        law_tally=law_tally(report),
+        articles=articles_of(report),
+        law_version=report.controls[0].law_version if report.controls else "",
+        undeclared=sum(row.applicability == "condition_unknown" for row in report.controls),
         duties=duties_of(report),
         paragraphs=paragraphs_of(report),
         facts=facts_of(report.system),

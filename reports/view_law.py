@@ -1,7 +1,9 @@
 """The law, prepared for people: what the findings say of each duty, and which duties still lack evidence."""
 
+import itertools
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports.model import ControlRow, Report, Status
@@ -9,6 +11,7 @@ from reports.view_finding import finding_anchor
 from reports.wording import STATE_WORD, STATUS_WORD, STRENGTH_LETTER, Paragraph, paragraph, phrase
 
 _APPLIES_OR_WILL = ("applies", "not_yet", "transitional", "with_high_risk")
+_GRAVEST_STATE = ("contradicted", "insufficient", "not-assessed", "supported")
 _GRAVEST_FIRST = (Status.FAIL, Status.ERROR, Status.INCONCLUSIVE, Status.PASS, Status.SKIPPED)
 
 
@@ -68,6 +71,40 @@ class ParagraphRow:
     """Gravest first; checks that were not asked are left out."""
 
 
+@dataclass(frozen=True)
+class HeatCell:
+    """How many duties of one article are in one state."""
+
+    state: str
+    """The machine's word."""
+    word: str
+    """The people's word."""
+    count: int
+    """How many."""
+
+
+@dataclass(frozen=True)
+class ArticleRow:
+    """One article or annex: what the findings say of its duties that apply, or will."""
+
+    paragraph: Paragraph
+    """The article or annex as a whole."""
+    cells: tuple[HeatCell, ...]
+    """One for each state, in the order of `STATE_WORD`."""
+    total: int
+    """Duties counted."""
+
+
+@dataclass(frozen=True)
+class DueDay:
+    """The duties without evidence that apply from one day."""
+
+    day: str
+    """ISO date, or empty where no day is known."""
+    rows: tuple[DutyRow, ...]
+    """Evidence against first, then what was looked at and is not enough, then what was not assessed."""
+
+
 def duties_of(report: Report) -> tuple[DutyRow, ...]:
     """Return every row of the controls table, in its order."""
     links = _links(report)
@@ -78,8 +115,38 @@ def without_evidence(report: Report) -> tuple[DutyRow, ...]:
     """Return the duties that apply, or will, and for which there is no evidence, by the day they apply from."""
     links = _links(report)
     rows = [r for r in report.controls if r.applicability in _APPLIES_OR_WILL and r.state != "supported"]
-    rows.sort(key=lambda row: row.applies_from.isoformat() if row.applies_from else "no day")  # after every day
+    rows.sort(key=lambda row: (_day(row), _GRAVEST_STATE.index(row.state)))
     return tuple(_duty(row, links) for row in rows)
+
+
+def by_day(gaps: Sequence[DutyRow]) -> tuple[DueDay, ...]:
+    """Return duties without evidence, sorted by day as they are, gathered by the day they apply from."""
+    return tuple(DueDay(day, tuple(rows)) for day, rows in itertools.groupby(gaps, key=lambda row: row.applies_from))
+
+
+def law_tally(report: Report) -> tuple[HeatCell, ...]:
+    """Return how many of the duties that apply, or will, are in each state."""
+    return _cells([row.state for row in report.controls if row.applicability in _APPLIES_OR_WILL])
+
+
+def articles_of(report: Report) -> tuple[ArticleRow, ...]:
+    """Return every article and annex with a duty that applies, or will, in the order of the law."""
+    states: dict[str, list[str]] = defaultdict(list)
+    for row in report.controls:
+        if row.applicability in _APPLIES_OR_WILL:
+            states[row.control.partition("(")[0].partition("#")[0]].append(row.state)
+    return tuple(
+        ArticleRow(paragraph(article), _cells(found), len(found))
+        for article, found in sorted(states.items(), key=lambda item: _order(item[0]))
+    )
+
+
+def _cells(states: Sequence[str]) -> tuple[HeatCell, ...]:
+    return tuple(HeatCell(state, word, states.count(state)) for state, word in STATE_WORD.items())
+
+
+def _day(row: ControlRow) -> str:
+    return row.applies_from.isoformat() if row.applies_from else "no day"  # after every day
 
 
 def _links(report: Report) -> dict[str, Link]:

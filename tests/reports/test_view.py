@@ -255,6 +255,35 @@ def test_duties_without_evidence_are_those_that_apply_by_date() -> None:
         ("EU-AIA:15(5)", "not enough evidence"),
     ]
     assert len(view.duties) == 6
+    assert [(due.day, len(due.rows)) for due in view.due] == [("2026-08-02", 1), ("2027-08-02", 1), ("", 1)]
+    assert {cell.state: cell.count for cell in view.law_tally} == {
+        "supported": 1,
+        "contradicted": 1,
+        "insufficient": 1,
+        "not-assessed": 1,
+    }
+
+
+def test_duties_of_one_article_are_counted_by_state_and_only_where_they_apply_or_will() -> None:
+    rows = (
+        row("EU-AIA:15(5)#confidentiality", "insufficient", "applies", None),
+        row("EU-AIA:15(1)", "contradicted", "not_yet", None),
+        row("EU-AIA:annex-IV(2)(g)", "supported", "applies", None),
+        row("EU-AIA:9(8)", "supported", "condition_unknown", None),
+        row("EU-AIA:4", "not-assessed", "repealed", None),
+    )
+    view = view_of(small(controls=rows).statement)
+    counted = [(one.paragraph.label, one.total, [cell.count for cell in one.cells]) for one in view.articles]
+    assert counted == [("AI Act Art. 15", 2, [0, 1, 1, 0]), ("AI Act Annex IV", 1, [1, 0, 0, 0])]
+    assert view.undeclared == 1
+
+
+def test_on_one_day_evidence_against_a_duty_comes_first() -> None:
+    rows = [row(f"EU-AIA:{n}", state, "applies", None) for n, state in ((9, "not-assessed"), (15, "contradicted"))]
+    assert [gap.paragraph.id for gap in view_of(small(controls=tuple(rows)).statement).gaps] == [
+        "EU-AIA:15",
+        "EU-AIA:9",
+    ]
 
 
 def test_paragraphs_stand_in_the_order_of_the_law_with_the_gravest_finding_first() -> None:
