@@ -27,7 +27,7 @@ FEWEST, MOST = 10, 20
     "The aggregation rule withstands malicious clients",
     needs=("federation",),
     controls=("EU-AIA:15(5)#data-poisoning", "EU-AIA:annex-IV(2)(g)"),
-    kinds=("poisoning",),
+    kinds=("robustness",),
     strength=Strength.SCREENING,
     severity=Severity.HIGH,
 )

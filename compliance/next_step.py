@@ -1,0 +1,88 @@
+"""Who does what to close a row of the controls table, in words.
+
+The person of the duty's role acts on the system; the auditor acts on what the audit left open.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from compliance.catalogue import Control
+from reports.model import Finding, Status
+
+PERSON: Mapping[str, str] = {
+    "provider": "the provider",
+    "deployer": "the deployer",
+    "importer": "the importer",
+    "distributor": "the distributor",
+    "gpai-provider": "the provider of the general-purpose model",
+    "controller": "the controller",
+    "processor": "the processor",
+}
+"""Role of a duty to the person who must act."""
+
+_EVIDENCE: Mapping[str, str] = {
+    "reconstruction": "gives updates with planted truth ([[updates]]), and the auditor asks attack.*",
+    "membership": "gives records of members and of non-members ([[data]]), and the auditor asks attack.membership",
+    "robustness": "describes the federation ([federation]), and the auditor asks attack.poisoning",
+    "dp": "records the rounds and their noise ([federation.differential_privacy]), and the auditor asks dp.*",
+    "secagg": "records transcripts ([federation.secure_aggregation]), and the auditor asks secagg.*",
+    "unlearning": "names the erasure requests with both models ([[unlearning]]), and the auditor asks unlearning.*",
+    "accuracy": "gives the model and held-out records ([[data]]), and the auditor asks integrity.accuracy",
+    "signature": "states the digests of all files ([digests]), and the auditor asks integrity.artifacts",
+    "thresholds": "registers thresholds.toml before the run, and the auditor asks compliance.thresholds",
+    "document": "lists the document that shows this ([[documents]]), and the auditor names a reader (--judge)",
+    "log": "shows the logs to a person, since no check reads logs",
+    "energy": "shows the measured energy to a person, since no check reads it",
+    "attestation": "vouches for it in writing, by a named person",
+}
+"""Kind of evidence to what the person does to bring it."""
+
+
+def next_step(
+    control: Control, applicability: str, state: str, missing: Sequence[str], findings: Sequence[Finding], stale: bool
+) -> str:
+    """Return who does what to close a row.
+
+    Args:
+        control: The duty.
+        applicability: Its state for this system.
+        state: What the findings say.
+        missing: Kinds of evidence that no finding brings.
+        findings: Those that bear on it.
+        stale: Whether a pass among them is about another model.
+    """
+    person = PERSON.get(control.role, f"the {control.role}")
+    match applicability:
+        case "repealed" | "not_addressed" if state != "contradicted":
+            return f"Nobody has to act while it reads {applicability.replace('_', ' ')}; the reason is given."
+        case "condition_unknown" if control.condition is not None:
+            word = control.condition
+            first = f"{_sentence(person)} declares {word!r} or 'no-{word}' in [system] conditions."
+            return f"{first} {_for_state(person, control, state, missing, findings, stale)}"
+    return _for_state(person, control, state, missing, findings, stale)
+
+
+def _for_state(
+    person: str, control: Control, state: str, missing: Sequence[str], findings: Sequence[Finding], stale: bool
+) -> str:
+    if control.ceiling == "attestation":
+        return f"{_sentence(person)} vouches for it in writing, by a named person; no test can show it."
+    if state == "contradicted":
+        return f"{_sentence(person)} mends what failed ({_named(findings, Status.FAIL)}), and the auditor asks again."
+    if stale and state == "insufficient":
+        return f"{_sentence(person)} has the erasure verified on the model under review; the evidence is of another."
+    if state == "insufficient" and (left := _named(findings, Status.INCONCLUSIVE, Status.ERROR)):
+        return f"The auditor asks again what stayed undecided ({left}), with what its findings call for."
+    if steps := "; ".join(_EVIDENCE.get(kind, f"brings evidence of the kind {kind}") for kind in missing):
+        return f"{_sentence(person)} {steps}."
+    rest = "" if control.ceiling == "direct" else f" A person judges the rest: tests carry {control.ceiling} at most."
+    return f"{_sentence(person)} keeps this evidence, and has it taken again when the system changes.{rest}"
+
+
+def _named(findings: Iterable[Finding], *statuses: Status) -> str:
+    """Return the checks of the findings that have one of the statuses, each once and no more than four."""
+    checks = list(dict.fromkeys(one.check for one in findings if one.status in statuses))
+    return ", ".join(checks[:4]) + (f" and {len(checks) - 4} more" if len(checks) > 4 else "")
+
+
+def _sentence(person: str) -> str:
+    return person[:1].upper() + person[1:]
