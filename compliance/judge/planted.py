@@ -20,7 +20,7 @@ from reports.canonical import canonical_json
 
 if TYPE_CHECKING:
     from compliance.aireg import Item
-    from compliance.llm.client import PanelMember
+    from compliance.llm.panel import PanelMember
 
 __all__ = ["MEASURED_ARTICLES", "ItemReading", "Planted", "article_duty", "draw_planted", "read_items"]
 
@@ -49,6 +49,10 @@ class ItemReading:
     """Whether there is an answer."""
     error: ComplianceError | None = None
     """What stopped the question, where something did."""
+    reply_models: frozenset[str] = frozenset()
+    """The model's names in the replies."""
+    system_fingerprints: frozenset[str] = frozenset()
+    """What the server says of itself, where it does."""
 
 
 @dataclass(frozen=True)
@@ -147,8 +151,14 @@ async def _read(member: "PanelMember", item: "Item", samples: int, seed: int) ->
     sha256 = hashlib.sha256(item.text.encode()).hexdigest()
     found = await ask_samples(member, Question(duty, sha256, 0, item.text), samples=samples, seed=seed)
     scores = [sample.answer.score for sample in found if sample.answer is not None]
-    if 2 * len(scores) > samples:
-        return ItemReading(item.id, lower_median(scores), "answered")
-    not_asked = any(sample.status == "not_asked" for sample in found)
-    error = next((sample.error for sample in found if sample.error is not None), None)
-    return ItemReading(item.id, None, "not_asked" if not_asked else "invalid_output", error)
+    status: SampleStatus = "answered"
+    if 2 * len(scores) <= samples:
+        status = "not_asked" if any(sample.status == "not_asked" for sample in found) else "invalid_output"
+    return ItemReading(
+        item.id,
+        lower_median(scores) if status == "answered" else None,
+        status,
+        next((sample.error for sample in found if sample.error is not None), None),
+        frozenset(sample.reply_model for sample in found if sample.reply_model),
+        frozenset(sample.system_fingerprint for sample in found if sample.system_fingerprint),
+    )

@@ -13,7 +13,7 @@ from compliance.judge.answer import ANSWER_SCHEMA, JudgeAnswer, parse_answer
 from compliance.judge.prompt import Duty, render_prompt, secret_of
 
 if TYPE_CHECKING:
-    from compliance.llm.client import PanelMember
+    from compliance.llm.panel import PanelMember
 
 __all__ = ["Question", "Sample", "SampleStatus", "Variant", "ask", "ask_samples"]
 
@@ -58,6 +58,10 @@ class Sample:
     """Why there is no answer."""
     error: ComplianceError | None = None
     """What stopped the question, where something did."""
+    reply_model: str = ""
+    """The model's name in the reply."""
+    system_fingerprint: str | None = None
+    """What the server says of itself."""
 
 
 async def ask(member: "PanelMember", question: Question, *, sample: int, seed: int) -> Sample:
@@ -70,11 +74,25 @@ async def ask(member: "PanelMember", question: Question, *, sample: int, seed: i
     messages = render_prompt(question.duty, question.text, secret)
     try:
         reply = await member.client.ask(
-            messages, ANSWER_SCHEMA, sample=sample, check=lambda value: parse_answer(value, secret.code)
+            messages,
+            ANSWER_SCHEMA,
+            sample=sample,
+            check=lambda value: parse_answer(value, secret.code),
+            about=question.duty.id,
         )
     except (EndpointError, CassetteError, BudgetSpent) as error:
         return Sample(member.name, sample, "not_asked", problem=error.message, error=error)
-    return Sample(member.name, sample, reply.status, reply.checked, reply.rung, reply.key, reply.problem)
+    return Sample(
+        member.name,
+        sample,
+        reply.status,
+        reply.checked,
+        reply.rung,
+        reply.key,
+        reply.problem,
+        reply_model=reply.model,
+        system_fingerprint=reply.system_fingerprint,
+    )
 
 
 async def ask_samples(member: "PanelMember", question: Question, *, samples: int, seed: int) -> Sequence[Sample]:
