@@ -9,22 +9,21 @@ sample meets changes how another is asked, so that neither order nor concurrency
 """
 
 import asyncio
-import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Literal, NoReturn, Self, TypeVar, cast
+from typing import Any, Generic, Literal, Self, TypeVar, cast
 
 import httpx
 
 from compliance.errors import BudgetSpent, EndpointError
 from compliance.llm.budget import Budget, Usage
-from compliance.llm.cassette import Cassette, CassetteMiss, Entry, exchange_key
+from compliance.llm.cassette import Cassette
 from compliance.llm.endpoint import Endpoint
-from compliance.llm.ladder import Manner, Message, Rung, Schema, adapted, first_manner, next_rung, request_body
-from compliance.llm.network import pinned_transport
+from compliance.llm.exchange import Egress, Exchanges, Query
+from compliance.llm.ladder import Manner, Message, Rung, Schema, first_manner, next_rung
 from compliance.llm.reply import Completion, InvalidReply, parse_reply, read_completion
-from compliance.llm.sending import Clock, Reached, Sender
+from compliance.llm.sending import Clock
 
 __all__ = ["Egress", "LLMClient", "Reply", "ReplyStatus"]
 
@@ -39,18 +38,6 @@ _REPAIR = (
     "Your answer cannot be used: {problem}. Answer the question above again, with one JSON object that follows the "
     "schema and with nothing else."
 )
-
-
-@dataclass(frozen=True)
-class Egress:
-    """What went, or in a recording had gone, to one host."""
-
-    host: str
-    """`host:port`."""
-    requests: int = 0
-    """Retries included."""
-    bytes_sent: int = 0
-    """Of the bodies."""
 
 
 @dataclass(frozen=True)
@@ -76,15 +63,6 @@ class Reply(Generic[T]):
     """Retries not counted."""
     prompt_tokens: int
     completion_tokens: int
-
-
-@dataclass(frozen=True)
-class _Question(Generic[T]):
-    messages: Sequence[Message]
-    schema: Schema
-    sample: int
-    check: Check[T] | None
-    about: str
 
 
 @dataclass
@@ -125,23 +103,27 @@ class LLMClient:
         rng: random.Random | None = None,
     ) -> None:
         self.endpoint = endpoint
-        self._cassette, self._budget, self._transport = cassette, budget or Budget(), transport
-        self._clock, self._rng = clock or Clock(), rng or random.SystemRandom()
+        self._exchanges = Exchanges(
+            endpoint, cassette, budget or Budget(), transport, clock or Clock(), rng or random.SystemRandom()
+        )
         self._manner, self._settled = first_manner(endpoint), asyncio.Event()
         self._first = asyncio.Lock()
         self._ended: EndpointError | None = None
-        self._sender: Sender | None = None
-        self._usage, self._egress = Usage(), Egress(endpoint.target.authority)
 
     @property
     def usage(self) -> Usage:
         """What the answers cost; in a replay what they had cost."""
-        return self._usage
+        return self._exchanges.usage
 
     @property
     def egress(self) -> Egress:
         """What went to the endpoint; in a replay what had gone, though no socket is opened."""
-        return self._egress
+        return self._exchanges.egress
+
+    @property
+    def sent(self) -> Egress:
+        """What truly left in this process; nothing in a replay."""
+        return self._exchanges.sent
 
     @property
     def dropped(self) -> tuple[str, ...]:
@@ -156,9 +138,7 @@ class LLMClient:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        if self._sender is not None:
-            await self._sender.aclose()
-            self._sender = None
+        await self._exchanges.aclose()
 
     async def ask(
         self,
@@ -182,19 +162,19 @@ class LLMClient:
             EndpointError: `endpoint.WORD`: the server cannot be used.
             CassetteError: `cassette.missing`, `cassette.altered`.
         """
-        question = _Question(messages, schema, sample, check, about)
+        query = Query(messages, schema, sample, about)
         if not self._settled.is_set():
             async with self._first:
                 if not self._settled.is_set():
-                    return await self._answer(question)
-        return await self._answer(question)
+                    return await self._answer(query, check)
+        return await self._answer(query, check)
 
-    async def _answer(self, question: _Question[T]) -> Reply[T]:
+    async def _answer(self, query: Query, check: Check[T] | None) -> Reply[T]:
         if self._ended is not None:
             raise EndpointError(*self._ended.args)
         course = _Course(self._manner)
         try:
-            reply = await self._walk(question, course)
+            reply = await self._walk(query, check, course)
         except EndpointError as error:
             if not self._settled.is_set() or error.code in ("endpoint.unauthorised", "endpoint.redirect"):
                 self._ended = error  # it never worked, or it will not again: nobody else waits for the same
@@ -208,122 +188,58 @@ class LLMClient:
             self._settled.set()
         return reply
 
-    async def _walk(self, question: _Question[T], course: _Course) -> Reply[T]:
-        turn, repaired = question.messages, False
+    async def _walk(self, query: Query, check: Check[T] | None, course: _Course) -> Reply[T]:
+        """Ask until there is an answer, or nothing is left to try; `course` is kept up to date on the way."""
+        turn, repaired, settled = query, False, self._settled.is_set()
         while course.asked < MOST_REQUESTS:
-            status, body = await self._exchange(question, turn, course)
-            if status != 200:
-                turn, repaired = question.messages, False
+            exchange = await self._exchanges.take(turn, course.manner, settled=settled)
+            course.asked, course.key, course.manner = course.asked + 1, exchange.key, exchange.manner
+            if exchange.body is None:
+                turn, repaired = query, False
                 continue
-            said = ""
             try:
-                course.heard = heard = read_completion(body)
-                said = heard.text
-                self._count(heard, course)
-                value = _object(heard, question.schema)
-                course.readable = course.readable or course.manner.rung
-                checked = question.check(value) if question.check is not None else None
+                value = self._heard(exchange.body, query.schema, course)
+                checked = check(value) if check is not None else None
             except ValueError as error:
                 course.problem = str(error)
             else:
-                course.problem = ""
                 return _reply(course, "answered", "", value, checked)
             if not repaired:
-                turn, repaired = _repair(question.messages, said, course.problem), True
+                turn, repaired = _repair(query, course), True
                 continue
-            below = None if self._settled.is_set() else next_rung(course.manner.rung)
+            below = None if settled else next_rung(course.manner.rung)
             if below is None:
                 break
             course.manner = replace(course.manner, rung=below)
-            turn, repaired = question.messages, False
+            turn, repaired = query, False
         return _reply(course, "invalid_output", course.problem or f"{course.asked} requests brought no usable answer")
 
-    async def _exchange(self, question: _Question[T], turn: Sequence[Message], course: _Course) -> tuple[int, str]:
-        """Return status and text of one exchange, recorded or sent; after a refusal `course` has the next manner."""
-        manner = course.manner
-        body = request_body(self.endpoint, manner, turn, question.schema, question.sample)
-        course.key = key = exchange_key(manner.path, body, question.sample)
-        content = json.dumps(body, ensure_ascii=False).encode("utf-8")
-        reached = self._replayed(key, question, len(content))
-        sent = reached is None
-        if reached is None:
-            reached = await self._send(manner.path, content)
-        course.asked += 1
-        self._usage += Usage(requests=1, retries=reached.retries)
-        if reached.status != 200:
-            following = adapted(manner, reached.status, reached.body, settled=self._settled.is_set())
-            if following is None:
-                self._unusable(reached)
-            course.manner = following
-        if sent and self._cassette is not None and self._cassette.writes:
-            request = {"body": body, "path": manner.path, "sample": question.sample}
-            self._cassette.record(key, Entry(request, reached.status, reached.body, reached.retries))
-        return reached.status, reached.body
+    def _heard(self, body: str, schema: Schema, course: _Course) -> dict[str, object]:
+        """Return the object in a reply, its tokens counted.
 
-    def _replayed(self, key: str, question: _Question[T], size: int) -> Reached | None:
-        cassette = self._cassette
-        if cassette is None or not cassette.reads:
-            return None
-        entry = cassette.find(key)
-        if entry is not None:
-            self._budget.take(1 + entry.retries)
-            self._sent(1 + entry.retries, size)
-            return Reached(entry.status, entry.body, entry.retries)
-        if cassette.mode == "replay":
-            what = f"{question.about}: " if question.about else ""
-            raise CassetteMiss(
-                "cassette.missing",
-                f"{what}sample {question.sample}: no answer of {self.endpoint.name!r:.60} is recorded ({key[:12]}…)",
-                "Record it with this judge file, prompt and document, or replay the recording that was made with them.",
-            )
-        return None
-
-    async def _send(self, path: str, content: bytes) -> Reached:
-        if self._sender is None:
-            endpoint = self.endpoint
-            transport = self._transport or pinned_transport(endpoint.target, endpoint.max_concurrency)
-            self._sender = Sender(endpoint, transport, self._clock, self._rng)
-
-        def take() -> None:
-            self._budget.take()
-            self._sent(1, len(content))
-
-        return await self._sender.post(path, content, take)
-
-    def _sent(self, requests: int, size: int) -> None:
-        before = self._egress
-        self._egress = replace(
-            before, requests=before.requests + requests, bytes_sent=before.bytes_sent + requests * size
-        )
-
-    def _count(self, heard: Completion, course: _Course) -> None:
+        Raises:
+            InvalidReply: there is none that follows the schema.
+        """
+        course.heard = None
+        course.heard = heard = read_completion(body)
         course.prompt_tokens += heard.prompt_tokens
         course.completion_tokens += heard.completion_tokens
-        self._usage += Usage(prompt_tokens=heard.prompt_tokens, completion_tokens=heard.completion_tokens)
-        self._budget.count(heard.prompt_tokens, heard.completion_tokens)
-
-    def _unusable(self, reached: Reached) -> NoReturn:
-        shown = " ".join("".join(one if one.isprintable() else " " for one in reached.body[:400]).split())[:200]
-        hint = "Check base_url and model." if reached.status == 404 else "Look into the log of the server."
-        raise EndpointError(
-            "endpoint.status", f"{self.endpoint.target.authority}: answered {reached.status}: {shown}", hint
-        )
+        self._exchanges.count_tokens(heard.prompt_tokens, heard.completion_tokens)
+        if heard.problem:
+            raise InvalidReply(heard.problem)
+        value = parse_reply(heard.text, schema)
+        course.readable = course.readable or course.manner.rung
+        return value
 
 
-def _object(heard: Completion, schema: Schema) -> dict[str, object]:
-    if heard.problem:
-        raise InvalidReply(heard.problem)
-    return parse_reply(heard.text, schema)
-
-
-def _repair(messages: Sequence[Message], said: str, problem: str) -> list[dict[str, str]]:
-    """Return the messages with the invalid answer and what is wrong with it."""
-    shown = said[:LONGEST_REPEATED] or "(nothing)"
-    return [
-        *(dict(message) for message in messages),
-        {"role": "assistant", "content": shown},
-        {"role": "user", "content": _REPAIR.format(problem=problem[:500])},
+def _repair(query: Query, course: _Course) -> Query:
+    """Return the question with the invalid answer after it, and what is wrong with that."""
+    said = course.heard.text[:LONGEST_REPEATED] if course.heard else ""
+    more: list[Message] = [
+        {"role": "assistant", "content": said or "(nothing)"},
+        {"role": "user", "content": _REPAIR.format(problem=course.problem[:500])},
     ]
+    return replace(query, messages=[*query.messages, *more])
 
 
 def _reply(

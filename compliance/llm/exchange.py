@@ -1,0 +1,170 @@
+"""One exchange with an endpoint: taken from a recording, or counted, sent and recorded.
+
+Recorded are answers and the refusals that changed how the endpoint is asked, so that a replay walks the same way; never
+what failed in passing, and nothing of a refused key. Usage and egress count a replayed exchange as it had been sent:
+an assessment has the same bytes either way, and `sent` tells what truly left.
+"""
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import httpx
+
+from compliance.errors import EndpointError
+from compliance.llm.budget import Budget, Usage
+from compliance.llm.cassette import Cassette, CassetteMiss, Entry, exchange_key
+from compliance.llm.endpoint import Endpoint
+from compliance.llm.ladder import Manner, adapted, request_body
+from compliance.llm.network import pinned_transport
+from compliance.llm.sending import Clock, Reached, Sender
+
+__all__ = ["Egress", "Exchange", "Exchanges", "Query"]
+
+
+@dataclass(frozen=True)
+class Egress:
+    """What went, or in a recording had gone, to one host."""
+
+    host: str
+    """`host:port`."""
+    requests: int = 0
+    """Retries included."""
+    bytes_sent: int = 0
+    """Of the bodies."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is asked in one exchange."""
+
+    messages: Sequence[Mapping[str, str]]
+    schema: Mapping[str, object]
+    sample: int
+    about: str
+    """For messages; empty where nothing was said."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What came back."""
+
+    key: str
+    """In a recording."""
+    body: str | None
+    """Of the reply; None after a refusal."""
+    manner: Manner
+    """How to ask from now on: as before, or otherwise after a refusal."""
+
+
+class Exchanges:
+    """All exchanges with one endpoint; no socket is opened before the first that must be sent.
+
+    Args:
+        endpoint: Whom.
+        cassette: Where exchanges are recorded or replayed.
+        budget: Counts each attempt.
+        transport: Through what; the pinned one where None.
+        clock: Sleeps and tells the time.
+        rng: For the jitter of waits.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        cassette: Cassette | None,
+        budget: Budget,
+        transport: httpx.AsyncBaseTransport | None,
+        clock: Clock,
+        rng: random.Random,
+    ) -> None:
+        self.budget, self.usage = budget, Usage()
+        self.egress = Egress(endpoint.target.authority)
+        self.sent = self.egress
+        """The part of `egress` that truly left in this process."""
+        self._endpoint, self._cassette, self._transport = endpoint, cassette, transport
+        self._clock, self._rng = clock, rng
+        self._sender: Sender | None = None
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        if self._sender is not None:
+            await self._sender.aclose()
+            self._sender = None
+
+    async def take(self, query: Query, manner: Manner, *, settled: bool) -> Exchange:
+        """Return one exchange.
+
+        Args:
+            query: What is asked.
+            manner: How.
+            settled: Whether this manner has worked before.
+
+        Raises:
+            BudgetSpent: it may not be sent.
+            EndpointError: the server cannot be used; `endpoint.status` where it refuses every manner.
+            CassetteError: `cassette.missing` or `cassette.altered`.
+        """
+        body = request_body(self._endpoint, manner, query.messages, query.schema, query.sample)
+        key = exchange_key(manner.path, body, query.sample)
+        content = json.dumps(body, ensure_ascii=False).encode("utf-8")  # in the schema's order, which grammars follow
+        recorded = self._replayed(key, query, len(content))
+        reached = recorded or await self._send(manner.path, content)
+        self.usage += Usage(requests=1, retries=reached.retries)
+        following: Manner | None = manner
+        if reached.status != 200:
+            following = adapted(manner, reached.status, reached.body, settled=settled)
+            if following is None:
+                raise self._unusable(reached)
+        if recorded is None and self._cassette is not None and self._cassette.writes:
+            request = {"body": body, "path": manner.path, "sample": query.sample}
+            self._cassette.record(key, Entry(request, reached.status, reached.body, reached.retries))
+        return Exchange(key, reached.body if reached.status == 200 else None, following)
+
+    def count_tokens(self, prompt_tokens: int, completion_tokens: int) -> None:
+        """Count what a reply says that it cost."""
+        self.usage += Usage(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
+        self.budget.count(prompt_tokens, completion_tokens)
+
+    def _replayed(self, key: str, query: Query, size: int) -> Reached | None:
+        cassette = self._cassette
+        if cassette is None or not cassette.reads:
+            return None
+        entry = cassette.find(key)
+        if entry is not None:
+            self.budget.take(1 + entry.retries)
+            self.egress = _more(self.egress, 1 + entry.retries, size)
+            return Reached(entry.status, entry.body, entry.retries)
+        if cassette.mode == "replay":
+            what = f"{query.about}: " if query.about else ""
+            raise CassetteMiss(
+                "cassette.missing",
+                f"{what}sample {query.sample}: no answer of {self._endpoint.name!r:.60} is recorded ({key[:12]}…)",
+                "Record it with this judge file, prompt and document, or replay the recording that was made with them.",
+            )
+        return None
+
+    async def _send(self, path: str, content: bytes) -> Reached:
+        if self._sender is None:
+            endpoint = self._endpoint
+            transport = self._transport or pinned_transport(endpoint.target, endpoint.max_concurrency)
+            self._sender = Sender(endpoint, transport, self._clock, self._rng)
+
+        def count() -> None:
+            self.budget.take()
+            self.egress, self.sent = _more(self.egress, 1, len(content)), _more(self.sent, 1, len(content))
+
+        return await self._sender.post(path, content, count)
+
+    def _unusable(self, reached: Reached) -> EndpointError:
+        printable = "".join(one if one.isprintable() else " " for one in reached.body[:400])
+        shown = " ".join(printable.split())[:200]
+        hint = "Check base_url and model." if reached.status == 404 else "Look into the log of the server."
+        return EndpointError(
+            "endpoint.status", f"{self._endpoint.target.authority}: answered {reached.status}: {shown}", hint
+        )
+
+
+def _more(before: Egress, requests: int, size: int) -> Egress:
+    return replace(before, requests=before.requests + requests, bytes_sent=before.bytes_sent + requests * size)
