@@ -38,7 +38,7 @@ from compliance.calibration_file import (
     read_calibration,
     sealed,
 )
-from compliance.fingerprint import Fingerprint, panel_fingerprint
+from compliance.fingerprint import Fingerprint, panel_fingerprint, reader_fingerprint
 
 __all__ = [
     "AdmissionState",
@@ -50,6 +50,7 @@ __all__ = [
     "measured_for",
     "panel_fingerprint",
     "read_calibration",
+    "reader_fingerprint",
 ]
 
 LEAST_ITEMS = 60

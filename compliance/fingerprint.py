@@ -1,10 +1,14 @@
 """Which reader a calibration speaks of: the model, where it answers, and how it is asked."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from reports.nouns import Count, FiniteNumber, Noun, Sha256, Text, Word
 
-__all__ = ["Fingerprint", "panel_fingerprint"]
+if TYPE_CHECKING:
+    from compliance.llm.panel import MemberSettings
+
+__all__ = ["Fingerprint", "panel_fingerprint", "reader_fingerprint"]
 
 _AND = " + "
 
@@ -61,4 +65,36 @@ def panel_fingerprint(members: Sequence[Fingerprint]) -> Fingerprint:
             "system_fingerprint": _AND.join(systems) if any(systems) else None,
             "host": _AND.join(one.host for one in ordered),
         }
+    )
+
+
+def reader_fingerprint(
+    settings: "MemberSettings",
+    reply_models: Iterable[str],
+    system_fingerprints: Iterable[str],
+    *,
+    dataset_sha256: str | None = None,
+) -> Fingerprint:
+    """Return the fingerprint of a member that was asked, from its settings and what its replies say of it.
+
+    Args:
+        settings: How it was asked.
+        reply_models: Names in its replies.
+        system_fingerprints: What its server said of itself; none where it says nothing.
+        dataset_sha256: Of the items of a calibration; None for a reader at work.
+    """
+    from compliance.judge.answer import SCHEMA_SHA256
+    from compliance.judge.prompt import PROMPT_SHA256
+
+    return Fingerprint(
+        model=settings.model,
+        reply_model=_AND.join(sorted(set(reply_models))),
+        system_fingerprint=_AND.join(sorted(set(system_fingerprints))) or None,
+        host=settings.host,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        max_tokens=settings.max_tokens,
+        prompt_sha256=PROMPT_SHA256,
+        schema_sha256=SCHEMA_SHA256,
+        dataset_sha256=dataset_sha256,
     )
