@@ -1,9 +1,9 @@
 """From when a duty applies, to whom, and whether an old system still has time.
 
 Regulation (EU) 2024/1689 Arts. 111 and 113, in the text of 2024 and as amended by Regulation (EU) 2026/1744; the days
-stand in `compliance/law/timeline.json`, which is handed in. Two readings are ours and marked `inferred` there: the formal
-duties (Chapter III Section 5, Chapter IX) bite on a high-risk system only together with the high-risk duties, and an
-annex follows the article that calls it.
+stand in `compliance/law/timeline.json`, which is handed in. Two readings are ours: the formal duties (Chapter III
+Section 5, Chapter IX) take effect on a high-risk system only together with the high-risk duties, so that Art. 111(2)
+holds for them as well; and an annex follows the article that calls it.
 """
 
 from collections.abc import Collection, Mapping
@@ -168,7 +168,7 @@ def _state(control: Duty, case: _Case, days: Mapping[str, date]) -> tuple[State,
         article = _fixed_by(control)
         return "with_high_risk", f"takes effect together with the high-risk duties, from {ahead} ({article}, inferred)"
     if control.condition is not None and control.condition not in case.conditions:
-        return "condition_unknown", f"applies from {_first_days(days, case)} if the condition holds"
+        return "condition_unknown", f"applies from {_first_days(days, case)} if the condition holds ({_fixed_by(control)})"
     return "applies", f"applies since {_first_days(days, case)} ({_fixed_by(control)})"
 
 
