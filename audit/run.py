@@ -16,6 +16,9 @@ from pathlib import Path
 from audit.asking import ask
 from audit.manifest import LoadedSystem, load_system
 from audit.plan import Planned, capabilities, plan
+from compliance.catalogue import Catalogue, load_catalogue
+from compliance.errors import CatalogueError
+from compliance.evidence import control_rows
 from reports.bundle import BundleWriter
 from reports.check import Check, Context, Options, discover, unique
 from reports.context import EvidenceStore
@@ -24,7 +27,7 @@ from reports.errors import SystemFileError
 from reports.evidence import evidence_root
 from reports.executor import Executor, Serial
 from reports.keys import PrivateKey
-from reports.model import Auditor, Effort, Finding, Provenance, Report, System
+from reports.model import Auditor, ControlRow, Effort, Finding, Provenance, Report, System
 from reports.seed import derived_seed
 from reports.statement import Statement, declared_subjects, make_statement
 from reports.version import VERSION
@@ -132,10 +135,11 @@ def run_audit(
         raise ValueError("a request without a bundle is one for `ask_system`")
     progress = progress or Progress()
     loaded, planned = _prepared(request)
+    catalogue = _law_of(loaded, request)
     progress.planned(planned)
     with BundleWriter(request.bundle) as writer, _one_thread():
         findings = _findings(request, loaded, planned, writer, executor or Serial(), progress, {})
-        report = _report(request, loaded, findings, writer)
+        report = _report(request, loaded, findings, writer, _duties(request, loaded, planned, findings, catalogue))
         statement = make_statement(report, declared_subjects(loaded.system))
         signatures = (sign(statement.body, key),) if key else ()
         keyids = [key.keyid] if key else []
@@ -178,7 +182,7 @@ def _prepared(request: Request, loaded: LoadedSystem | None = None) -> tuple[Loa
     """Return the system and what becomes of each check."""
     loaded = loaded or load_system(request.system_file)
     checks = unique((*discover(), *request.extra_checks))
-    can = capabilities(policy=request.policy_sha256 is not None)
+    can = capabilities(policy=request.policy_sha256 is not None, judge=request.options.judge is not None)
     planned = plan(loaded.system, checks, only=request.only, skip=request.skip, capabilities=can)
     _require_trust(loaded, planned, trusted=request.options.trust_code)
     return loaded, planned
@@ -241,7 +245,34 @@ def _findings(
     return tuple(sorted((*measured, *last), key=lambda finding: (finding.check, finding.key)))
 
 
-def _report(request: Request, loaded: LoadedSystem, findings: tuple[Finding, ...], writer: BundleWriter) -> Report:
+def _law_of(loaded: LoadedSystem, request: Request) -> Catalogue:
+    """Return the law that the system names, else the one in force on the day of the run."""
+    try:
+        return load_catalogue(loaded.system.law_version, request.now.date())
+    except CatalogueError as error:
+        at = f"{loaded.system.source.path}: system.law_version"
+        raise SystemFileError("system.law_version", f"{at}: {error.message}", error.hint) from error
+
+
+def _duties(
+    request: Request,
+    loaded: LoadedSystem,
+    planned: Sequence[Planned],
+    findings: Sequence[Finding],
+    catalogue: Catalogue,
+) -> tuple[ControlRow, ...]:
+    """Return what the findings say of every duty of the law."""
+    kinds = {one.check.id: one.check.kinds for one in planned}
+    return control_rows(findings, kinds, catalogue, request.now.date(), system=loaded.system)
+
+
+def _report(
+    request: Request,
+    loaded: LoadedSystem,
+    findings: tuple[Finding, ...],
+    writer: BundleWriter,
+    duties: tuple[ControlRow, ...],
+) -> Report:
     provenance = Provenance(
         tool_version=VERSION,
         root_seed=root_seed(request, loaded.system.source.sha256),
@@ -265,6 +296,7 @@ def _report(request: Request, loaded: LoadedSystem, findings: tuple[Finding, ...
         findings=findings,
         evidence=evidence,
         evidence_root=evidence_root(evidence),
+        controls=duties,
         provenance=provenance,
     )
 
