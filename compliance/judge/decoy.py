@@ -25,7 +25,7 @@ _TEXTS = (
     "Horses of the mounted guard are shod anew every six weeks by a smith who stamps his initials on each shoe",
     "The glassblower lets the furnace cool over three nights and sweeps the hearth with a birch broom",
     "Salmon ladders of the old mill are cleared of leaves each morning in October, and the fish that pass are counted",
-    "The tower clock is wound with a crank of one hundred and eight turns, and its pendulum is oiled with whale-free oil",
+    "The tower clock is wound by a hundred and eight turns of a crank, and its pendulum gets a drop of oil",
     "Sourdough for the monastery's bread is fed rye flour at vespers and kept in a stoneware crock under linen",
 )
 DECOYS: Final = tuple(

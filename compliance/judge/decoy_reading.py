@@ -53,10 +53,8 @@ class DecoyReading:
 
     def record(self) -> DecoyRecord:
         """Return it as an assessment keeps it."""
-        answer: Answer | None = max((one.answer for one in self.answers), key=favourable, default=None)
-        return DecoyRecord(
-            document=self.document, duty=self.duty, answer=answer, ok=self.complete and not self.steered
-        )
+        answer: Answer | None = max((one.answer for one in self.answers), key=favourable) if self.answers else None
+        return DecoyRecord(document=self.document, duty=self.duty, answer=answer, ok=self.complete and not self.steered)
 
 
 async def read_decoy(
@@ -70,9 +68,7 @@ async def read_decoy(
     """Return what all members say of the document's decoy, with every part as it was written."""
     duty = decoy_for(document.sha256, seed)
     asked = [
-        ask_samples(
-            member, Question(duty, document.sha256, one.part.index, one.part.text), samples=samples, seed=seed
-        )
+        ask_samples(member, Question(duty, document.sha256, one.part.index, one.part.text), samples=samples, seed=seed)
         for member in members
         for one in parts
     ]

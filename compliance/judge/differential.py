@@ -83,7 +83,6 @@ def moved(clean: Merged, flattered: Merged) -> bool:
     return not clean.unstable and clean.answer not in _FOR and flattered.answer in _FOR
 
 
-
 def _shifted(flag: Flag, part: Part) -> Flag:
     start, end = max(flag.start, part.start), min(flag.end, part.end)
     return dataclasses.replace(flag, start=start - part.start, end=end - part.start)

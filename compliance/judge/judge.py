@@ -14,29 +14,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from compliance.aggregate import lower_median
 from compliance.assessment import Assessed
 from compliance.assessment_records import DecoyRecord, PlantedRecord
 from compliance.catalogue import Control
 from compliance.documents import Document
 from compliance.errors import ComplianceError, JudgeFileError
 from compliance.judge.decoy_reading import DecoyReading, read_decoy
-from compliance.judge.manner import Manner
 from compliance.judge.member import MemberReading, read_document
-from compliance.judge.parts import largest_part, uncovered
-from compliance.judge.planted import ItemReading, Planted, draw_planted, read_items
+from compliance.judge.parts import largest_part
+from compliance.judge.planted import draw_planted, read_planted
 from compliance.judge.prompt import Duty, prompt_tokens
-from compliance.judge.reading_of_one import DocumentDoubts, assessed
+from compliance.judge.scope import Calibrated, Reader, Scope
 from compliance.judge.shown import ShownPart, shown
+from compliance.judge.summary import agreement_of_members, never_put, readers, stopped_by
+from compliance.judge.verdict import Doubts, verdict
 from compliance.judge.wording import official_wording
 
 if TYPE_CHECKING:
-    from compliance.aireg import Item
-    from compliance.llm.panel import Panel, PanelMember
+    from compliance.llm.panel import Panel
 
 __all__ = ["Judged", "assess", "duty_of", "natural_order"]
 
-_DIGITS = re.compile(r"(\d+)")
+_NUMBERS = re.compile(r"(\d+)")
+_ARTICLE = re.compile(r"EU-AIA:(\d+)(?:\(|#|$)")
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class Judged:
     """The reader's controls."""
     decoys: tuple[DecoyRecord, ...]
     """One for each document that has a text."""
+    readers: tuple[Reader, ...]
+    """One for each member."""
     uncovered: Mapping[str, int]
     """By path: characters that were not put to every member for every duty."""
     panel_alpha: float | None
@@ -57,40 +59,110 @@ class Judged:
     """What stopped questions, each once."""
 
 
+def duty_of(control: Control, law_version: str) -> Duty:
+    """Return a control as a reader is asked about it."""
+    citations = [str(citation) for citation in control.citations]
+    return Duty(control.id, control.text, ", ".join(citations), official_wording(citations, law_version))
+
+
+def natural_order(control: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a key that sorts `EU-AIA:9(1)` before `EU-AIA:10(1)`."""
+    return tuple(
+        (0, int(piece), "") if piece.isdigit() else (1, 0, piece) for piece in _NUMBERS.split(control) if piece
+    )
+
+
 async def assess(
-    documents: Sequence[Document], controls: Sequence[Control], panel: "Panel", *, samples: int, seed: int, manner: Manner
+    documents: Sequence[Document],
+    controls: Sequence[Control],
+    panel: "Panel",
+    *,
+    samples: int,
+    seed: int,
+    scope: Scope,
 ) -> Judged:
     """Return what the panel reads in the documents.
 
     Args:
-        documents: With their text.
+        documents: With their text; paths differ.
         controls: The duties to ask about; their order changes nothing.
         panel: Who reads.
         samples: How often each question is asked.
         seed: Of the words that mark a document, of the planted excerpts and of the decoys.
-        manner: Under which law, with which controls on the reader.
+        scope: Under which law, with which controls on the reader.
 
     Raises:
         JudgeFileError: `judge.context`, the context leaves no room for a document.
-        EgressRefused: a question would go where nobody allowed.
     """
-    duties = {one.id: duty_of(one, manner.law_version) for one in sorted(controls, key=lambda one: natural_order(one.id))}
+    asked = sorted(controls, key=lambda control: natural_order(control.id))
+    duties = [duty_of(control, scope.law_version) for control in asked]
     listed = sorted(documents, key=lambda document: document.path)
-    parts = {one.path: shown(one, _largest(panel, duties.values()), every_part=manner.every_part) for one in listed}
-    drawn = draw_planted(manner.items, _articles(controls), pairs=manner.pairs, seed=seed) if manner.pairs else ()
-    excerpts = [item for pair in drawn for item in pair]
-    read_with = {"samples": samples, "seed": seed}
-    with_text = [one for one in listed if parts[one.path]]
+    largest = _largest(panel, duties)
+    parts = {one.path: shown(one, largest, every_part=scope.every_part) for one in listed}
+    pairs = draw_planted(scope.items, _articles(asked), pairs=scope.pairs, seed=seed) if scope.pairs else ()
+    decoyed = [one for one in listed if parts[one.path] and scope.pairs]
     # in this order, so that a budget that ends leaves out duties and not the controls on the reader
     planted, decoys, readings = await asyncio.gather(
-        asyncio.gather(*(read_items(member, excerpts, **read_with) for member in panel.members)),
-        asyncio.gather(*(read_decoy(panel.members, one, parts[one.path], **read_with) for one in with_text if manner.pairs)),
+        read_planted(panel.members, pairs, samples=samples, seed=seed),
+        asyncio.gather(
+            *(read_decoy(panel.members, one, parts[one.path], samples=samples, seed=seed) for one in decoyed)
+        ),
         asyncio.gather(
             *(
-                _members(panel.members, duty, one, parts[one.path], samples, seed)
-                for duty in duties.values()
-                for one in listed
+                _read(panel, duty, document, parts[document.path], samples=samples, seed=seed)
+                for duty in duties
+                for document in listed
             )
         ),
     )
-    return _judged(listed, controls, manner, excerpts, planted, decoys, readings, parts)
+    heard = readers([member.name for member in panel.members], planted, decoys, readings)
+    led = {decoy.document: decoy for decoy in decoys}
+    sound = bool(planted.readings) and all(one.ok for one in planted.readings)
+    calibrated = scope.calibrated(heard)
+    lines = [
+        verdict(control.id, document, members, _doubts(control, document, calibrated, led.get(document.path), sound))
+        for (control, document), members in zip(
+            ((control, document) for control in asked for document in listed), readings, strict=True
+        )
+    ]
+    return Judged(
+        tuple(lines),
+        tuple(one.record() for one in planted.readings),
+        tuple(decoy.record() for decoy in decoys),
+        heard,
+        never_put(listed, readings),
+        agreement_of_members(readings),
+        stopped_by(planted, decoys, readings),
+    )
+
+
+async def _read(
+    panel: "Panel", duty: Duty, document: Document, parts: Sequence[ShownPart], *, samples: int, seed: int
+) -> Sequence[MemberReading]:
+    each = (read_document(one, duty, document.sha256, parts, samples=samples, seed=seed) for one in panel.members)
+    return await asyncio.gather(*each)
+
+
+def _doubts(
+    control: Control, document: Document, calibrated: Calibrated, decoy: DecoyReading | None, sound: bool
+) -> Doubts:
+    return Doubts(
+        calibrated.radius,
+        uncalibrated=not calibrated.measured_for(control, document),
+        steered=decoy is not None and decoy.steered,
+        control_failed=not sound or decoy is None or not decoy.complete,
+    )
+
+
+def _largest(panel: "Panel", duties: Iterable[Duty]) -> int:
+    """Return the characters of a part: what fits beside the longest duty for every member."""
+    needed = max((prompt_tokens(duty) for duty in duties), default=0)
+    try:
+        return min(largest_part(one.settings.context_tokens, one.settings.max_tokens, needed) for one in panel.members)
+    except ValueError as error:
+        raise JudgeFileError("judge.context", f"context_tokens: {error}", "Raise context_tokens.") from error
+
+
+def _articles(controls: Iterable[Control]) -> frozenset[int]:
+    found = (_ARTICLE.match(str(citation)) for control in controls for citation in control.citations)
+    return frozenset(int(one[1]) for one in found if one is not None)

@@ -82,9 +82,9 @@ class MemberReading:
 
     @property
     def merged(self) -> Merged | None:
-        """The one answer; None unless every part has one."""
+        """The one answer; None unless every part has one, and there is a part."""
         found = [merged for part in self.parts if (merged := part.merged) is not None]
-        return merge_parts(found) if self.status == "answered" else None
+        return merge_parts(found) if found and self.status == "answered" else None
 
     @property
     def steered(self) -> bool:
@@ -162,10 +162,7 @@ async def read_document(
 
 
 def _heard(samples: Sequence[Sample], shown: ShownPart) -> tuple[Heard, ...]:
-    return tuple(
-        Heard(sample, None if sample.answer is None else count(sample.answer, shown))
-        for sample in samples
-    )
+    return tuple(Heard(sample, None if sample.answer is None else count(sample.answer, shown)) for sample in samples)
 
 
 def _merged(heard: Sequence[Heard]) -> Merged | None:

@@ -6,11 +6,12 @@ is asked for a calibration: the duty is the whole article, in the words of 2024,
 
 import asyncio
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from compliance.aggregate import lower_median
+from compliance.assessment_records import PlantedRecord
 from compliance.errors import CalibrationError, ComplianceError
 from compliance.judge.parts import largest_part
 from compliance.judge.prompt import Duty, prompt_tokens
@@ -22,7 +23,16 @@ if TYPE_CHECKING:
     from compliance.aireg import Item
     from compliance.llm.panel import PanelMember
 
-__all__ = ["MEASURED_ARTICLES", "ItemReading", "Planted", "article_duty", "draw_planted", "read_items"]
+__all__ = [
+    "MEASURED_ARTICLES",
+    "ItemReading",
+    "Planted",
+    "PlantedReadings",
+    "article_duty",
+    "draw_planted",
+    "read_items",
+    "read_planted",
+]
 
 MEASURED_ARTICLES = (9, 10, 12, 14, 15)
 """Those that AIReg-Bench has excerpts for (arXiv:2510.01474)."""
@@ -72,6 +82,20 @@ class Planted:
         if self.score is None:
             return False
         return self.score < 4 if self.expected == "gap" else self.score > 2
+
+    def record(self) -> PlantedRecord:
+        """Return it as an assessment keeps it."""
+        return PlantedRecord(id=self.id, expected=self.expected, score=self.score, ok=self.ok)
+
+
+@dataclass(frozen=True)
+class PlantedReadings:
+    """What the panel and each member said of the planted excerpts."""
+
+    readings: tuple[Planted, ...]
+    """One for each excerpt: the lower median of the members; no score where one has none."""
+    by_member: Mapping[str, tuple[ItemReading, ...]]
+    """By name of the member."""
 
 
 def article_duty(article: int) -> Duty:
@@ -136,6 +160,20 @@ async def read_items(
         CalibrationError: `calibration.no_text`, an item has no text, or is longer than the reader's context.
     """
     return tuple(await asyncio.gather(*(_read(panel_member, item, samples, seed) for item in items)))
+
+
+async def read_planted(
+    members: Sequence["PanelMember"], pairs: Sequence[tuple["Item", "Item"]], *, samples: int, seed: int
+) -> PlantedReadings:
+    """Return how a panel reads pairs of an excerpt with a gap and a sound one."""
+    items = [item for pair in pairs for item in pair]
+    found = await asyncio.gather(*(read_items(one, items, samples=samples, seed=seed) for one in members))
+    readings: list[Planted] = []
+    for position, item in enumerate(items):
+        scores = [score for one in found if (score := one[position].score) is not None]
+        expected: Literal["gap", "sound"] = "gap" if position % 2 == 0 else "sound"
+        readings.append(Planted(item.id, expected, lower_median(scores) if len(scores) == len(members) else None))
+    return PlantedReadings(tuple(readings), {member.name: one for member, one in zip(members, found, strict=True)})
 
 
 async def _read(member: "PanelMember", item: "Item", samples: int, seed: int) -> ItemReading:

@@ -1,0 +1,74 @@
+"""A scripted stand-in for a language model: it counts words of reservation and matches words, and reads nothing.
+
+It shows the mechanics where no model is at hand, and what a reader below the bar looks like. Its score is the lexical
+baseline of `compliance.lexical`, fitted on the shipped excerpts; it answers in the form a judge is asked for.
+"""
+
+import json
+import re
+from functools import cache
+
+from compliance.aggregate import Answer
+from compliance.aireg import shipped_dataset
+from compliance.lexical import Isotonic, fit_isotonic, hedge_density, to_scores
+from compliance.llm.fake_model import Request, Say, Step
+
+__all__ = ["LABEL", "stand_in"]
+
+LABEL = "Recorded answers of a scripted stand-in, to show the mechanics. No language model read this document."
+"""Stands on every page that shows what it said."""
+LEAST_SHARE = 1 / 3
+"""Of a duty's longer words; with fewer in the part, the part does not speak of it."""
+_PART = re.compile(r"<<<DOCUMENT ([0-9a-f]{16})\n(.*)\n\1 DOCUMENT>>>\Z", re.DOTALL)
+_CODE = re.compile(r"\nCODE WORD\n([0-9a-f]{16})\n")
+_DUTY = re.compile(r"\ADUTY\n(.*?)\n\nWhere it stands: ", re.DOTALL)
+_LONGER_WORD = re.compile(r"[^\W\d_]{5,}")
+_SENTENCE = re.compile(r"[^.!?\n|#*]{20,300}[.!?]")
+_REASON = "A scripted stand-in counted words of reservation; no language model read this part."
+_GAP = "A stand-in that counts words cannot say what is missing."
+
+
+def stand_in(request: Request) -> Step:
+    """Answer one question of the judge by counting words."""
+    content = next((message["content"] for message in request.messages if message["role"] == "user"), "")
+    part, code, duty = _PART.search(content), _CODE.search(content), _DUTY.search(content)
+    if part is None or code is None or duty is None:
+        return Say("This stand-in answers the questions of the judge alone.")
+    text = part[2]
+    wanted = _stems(duty[1])
+    score = int(to_scores(_fitted()(hedge_density(text))))
+    speaks = len(wanted & _stems(text)) >= LEAST_SHARE * len(wanted)
+    quote = _nearest_sentence(text, wanted)
+    answer = _answer(score) if speaks and quote else "insufficient_evidence"
+    said = {
+        "reason": _REASON,
+        "answer": answer,
+        "score": score,
+        "quotes": [quote] if quote and answer != "insufficient_evidence" else [],
+        "gaps": [] if answer == "supports" else [_GAP],
+        "code": code[1],
+    }
+    return Say(json.dumps(said, ensure_ascii=False))
+
+
+def _answer(score: int) -> Answer:
+    if score >= 4:
+        return "supports"
+    return "partially_supports" if score >= 2 else "insufficient_evidence"
+
+
+@cache
+def _fitted() -> Isotonic:
+    items = [item for item in shipped_dataset().items if item.text is not None]
+    return fit_isotonic([hedge_density(item.text or "") for item in items], [item.reference for item in items])
+
+
+def _stems(text: str) -> frozenset[str]:
+    """Return the first five letters of every word that has as many."""
+    return frozenset(word[:5].casefold() for word in _LONGER_WORD.findall(text))
+
+
+def _nearest_sentence(text: str, wanted: frozenset[str]) -> str:
+    """Return the sentence that shares most words with the duty, the first of several; empty where there is none."""
+    sentences = [found.group().strip() for found in _SENTENCE.finditer(text)]
+    return max(sentences, key=lambda sentence: len(wanted & _stems(sentence)), default="")
