@@ -12,7 +12,7 @@ from datetime import date
 from typing import Literal, NamedTuple, TypeAlias
 
 from compliance.catalogue import Catalogue, Control, applicability_of
-from compliance.errors import CatalogueError, CitationError
+from compliance.errors import CitationError
 from compliance.next_step import next_step
 from reports.model import Basis, ControlRow, Finding, Status, Strength, System
 
@@ -133,7 +133,6 @@ def _unasked(missing: tuple[str, ...]) -> Judged:
 
 def _by_control(findings: Iterable[Finding], catalogue: Catalogue) -> dict[str, list[Finding]]:
     """Return the findings that bear on each control, each once; a check that was not asked bears on none."""
-    known = {control.id: control for control in catalogue.controls}
     resolved: dict[str, tuple[str, ...]] = {}
     bearing: dict[str, list[Finding]] = {}
     for finding in findings:
@@ -141,7 +140,7 @@ def _by_control(findings: Iterable[Finding], catalogue: Catalogue) -> dict[str, 
             continue
         for text in finding.controls:
             if text not in resolved:
-                resolved[text] = (text,) if text in known else _resolved(text, catalogue)
+                resolved[text] = _resolved(text, catalogue)
         for control in dict.fromkeys(one for text in finding.controls for one in resolved[text]):
             bearing.setdefault(control, []).append(finding)
     return bearing
@@ -150,7 +149,7 @@ def _by_control(findings: Iterable[Finding], catalogue: Catalogue) -> dict[str, 
 def _resolved(text: str, catalogue: Catalogue) -> tuple[str, ...]:
     try:
         return tuple(control.id for control in catalogue.resolve(text))
-    except (CitationError, CatalogueError):
+    except CitationError:
         return ()  # a plug-in may name a law that is not in here; `compliance.citations` tells of what does not exist
 
 
