@@ -40,11 +40,48 @@ def canonical_json(value: object) -> bytes:
             number, a lone surrogate.
     """
     try:
+        return _PLAIN.encode(_plain(value)).encode("utf-8")
+    except (_NotPlainError, UnicodeEncodeError, RecursionError):
+        pass  # RFC 8785 has something of its own to say about it
+    try:
         return rfc8785.dumps(cast("Any", value))
     except (rfc8785.IntegerDomainError, rfc8785.FloatDomainError) as error:
         raise ReportError("json.number", f"a number has no canonical form: {error}") from error
     except rfc8785.CanonicalizationError as error:
         raise ReportError("json.utf8", f"a string has no canonical form: {error}") from error
+
+
+_PLAIN = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+class _NotPlainError(Exception):
+    """A value that Python's own writer would not write as RFC 8785 does."""
+
+
+def _plain(value: object) -> object:
+    """Return an equal value that Python's writer, ten times as fast, writes to the same bytes as RFC 8785 asks for.
+
+    Both write strings alike. Numbers differ in whole floats (`1.0`) and beyond 1e-4 to 1e16, the order of members in
+    names beyond ASCII.
+    """
+    kind = type(value)
+    if kind is str or value is None or kind is bool:
+        return value
+    if kind is int and -_LARGEST_INTEGER <= value <= _LARGEST_INTEGER:  # type: ignore[operator]
+        return value
+    if kind is dict:
+        members = cast("dict[str, object]", value)
+        if all(type(name) is str and name.isascii() for name in members):
+            return {name: _plain(member) for name, member in members.items()}
+    elif kind is list or kind is tuple:
+        return [_plain(one) for one in cast("list[object]", value)]
+    elif kind is float:
+        number = cast("float", value)
+        if number == 0:
+            return 0
+        if 1e-4 <= abs(number) < 1e15:
+            return int(number) if number.is_integer() else number
+    raise _NotPlainError
 
 
 def digest(noun: BaseModel) -> str:

@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from reports.model import ControlRow, Report, Status
@@ -96,13 +96,36 @@ class ArticleRow:
 
 
 @dataclass(frozen=True)
+class DueStep:
+    """Duties of one day that one act would close."""
+
+    role: str
+    """Who must act."""
+    state: str
+    """The machine's word."""
+    word: str
+    """The people's word for the state."""
+    missing: str
+    """Kinds of evidence that are missing."""
+    next_step: str
+    """Who does what."""
+    duties: tuple[DutyRow, ...]
+    """Which duties."""
+
+
+@dataclass(frozen=True)
 class DueDay:
     """The duties without evidence that apply from one day."""
 
     day: str
     """ISO date, or empty where no day is known."""
-    rows: tuple[DutyRow, ...]
+    steps: tuple[DueStep, ...]
     """Evidence against first, then what was looked at and is not enough, then what was not assessed."""
+
+    @property
+    def count(self) -> int:
+        """How many duties."""
+        return sum(len(step.duties) for step in self.steps)
 
 
 def duties_of(report: Report) -> tuple[DutyRow, ...]:
@@ -120,8 +143,15 @@ def without_evidence(report: Report) -> tuple[DutyRow, ...]:
 
 
 def by_day(gaps: Sequence[DutyRow]) -> tuple[DueDay, ...]:
-    """Return duties without evidence, sorted by day as they are, gathered by the day they apply from."""
-    return tuple(DueDay(day, tuple(rows)) for day, rows in itertools.groupby(gaps, key=lambda row: row.applies_from))
+    """Return duties without evidence, sorted by day as they are, gathered by day and by what would close them."""
+    return tuple(DueDay(day, _steps(rows)) for day, rows in itertools.groupby(gaps, key=lambda row: row.applies_from))
+
+
+def _steps(rows: Iterable[DutyRow]) -> tuple[DueStep, ...]:
+    alike: dict[tuple[str, ...], list[DutyRow]] = {}
+    for row in rows:
+        alike.setdefault((row.role, row.state, row.word, row.missing, row.next_step), []).append(row)
+    return tuple(DueStep(*key, duties=tuple(duties)) for key, duties in alike.items())
 
 
 def law_tally(report: Report) -> tuple[HeatCell, ...]:

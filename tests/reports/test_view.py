@@ -255,7 +255,7 @@ def test_duties_without_evidence_are_those_that_apply_by_date() -> None:
         ("EU-AIA:15(5)", "not enough evidence"),
     ]
     assert len(view.duties) == 6
-    assert [(due.day, len(due.rows)) for due in view.due] == [("2026-08-02", 1), ("2027-08-02", 1), ("", 1)]
+    assert [(due.day, due.count) for due in view.due] == [("2026-08-02", 1), ("2027-08-02", 1), ("", 1)]
     assert {cell.state: cell.count for cell in view.law_tally} == {
         "supported": 1,
         "contradicted": 1,
@@ -276,6 +276,16 @@ def test_duties_of_one_article_are_counted_by_state_and_only_where_they_apply_or
     counted = [(one.paragraph.label, one.total, [cell.count for cell in one.cells]) for one in view.articles]
     assert counted == [("AI Act Art. 15", 2, [0, 1, 1, 0]), ("AI Act Annex IV", 1, [1, 0, 0, 0])]
     assert view.undeclared == 1
+
+
+def test_duties_that_one_act_would_close_stand_together() -> None:
+    rows = [row(f"EU-AIA:{n}", state, "applies", None) for n, state in ((9, "not-assessed"), (10, "insufficient"))]
+    view = view_of(small(controls=(*rows, row("EU-AIA:15", "not-assessed", "applies", None))).statement)
+    [due] = view.due
+    assert [(step.word, [duty.paragraph.id for duty in step.duties]) for step in due.steps] == [
+        ("not enough evidence", ["EU-AIA:10"]),
+        ("not assessed", ["EU-AIA:9", "EU-AIA:15"]),
+    ]
 
 
 def test_on_one_day_evidence_against_a_duty_comes_first() -> None:
