@@ -249,7 +249,8 @@ def scope_sentence(statement: Statement) -> str:
         parts.append(f"by {auditor.name}" + (f" ({place})" if place else ""))
     else:
         parts.append("by nobody named")
-    law = f"law as of {system.law_version}" if system.law_version else "no version of the law declared"
+    version = report.controls[0].law_version if report.controls else system.law_version
+    law = f"law as of {version}" if version else "no version of the law declared"
     return f"Tested: {', '.join(parts)}, on {provenance.finished:%Y-%m-%d}; effort {provenance.effort}; {law}."
 
 
