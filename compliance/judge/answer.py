@@ -6,7 +6,7 @@ but do enforce `enum`: so scores and answers are enumerated. What comes back is 
 
 import hashlib
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
@@ -44,7 +44,7 @@ class JudgeAnswer(Noun):
     """Why, in the model's words; never shown as ours."""
     answer: Answer
     """What the part of the document does to the duty."""
-    score: Annotated[Literal[1, 2, 3, 4, 5], Field(strict=True)]
+    score: Annotated[int, Field(strict=True, ge=1, le=5)]
     """How probable it is that a lawyer who reads this alone would see the duty met; 5 is most."""
     quotes: Annotated[tuple[Annotated[str, Field(strict=True)], ...], Field(max_length=MOST_QUOTES)]
     """Said to stand in the document; not yet looked for."""
@@ -68,9 +68,6 @@ def parse_answer(value: Mapping[str, object], code: str) -> JudgeAnswer:
     Raises:
         ValueError: it is none; the message says which member is wrong and is fit to be shown to the model.
     """
-    score = value.get("score")
-    if type(score) is not int:  # True and 4.0 equal a member of the enumeration without being one
-        raise ValueError('"score" must be one of the integers 1, 2, 3, 4, 5')
     try:
         answer = JudgeAnswer.model_validate(value)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""What a whole reading says beside its lines: who answered, what was never put, whether members agree, what ended it."""
+"""What a whole reading says beside its lines: who answered, what was not put, whether members agree, what ended it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
