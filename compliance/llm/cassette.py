@@ -8,18 +8,16 @@ Digests stop accidents, not forgers: `root`, an RFC 6962 tree head over all entr
 """
 
 import contextlib
-import hashlib
 import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from compliance.errors import CassetteError
 from compliance.judge_file import CassetteMode
-from reports.canonical import canonical_json, strict_json
-from reports.errors import ReportError
+from compliance.llm.cassette_entry import AlteredEntryError, Entry, entry_bytes, exchange_key, read_entry
+from reports.canonical import canonical_json
 from reports.merkle import root as tree_head
 
 __all__ = ["Cassette", "CassetteMiss", "Entry", "exchange_key"]
@@ -27,31 +25,10 @@ __all__ = ["Cassette", "CassetteMiss", "Entry", "exchange_key"]
 LARGEST_ENTRY = 16 << 20
 """Bytes; a request holds a part of a document, a reply at most 1 MiB."""
 _FILE = re.compile(r"[0-9a-f]{64}\.json")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class CassetteMiss(CassetteError):  # noqa: N818 - it tells what is missing
     """No answer to this request was recorded."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One recorded exchange."""
-
-    request: Mapping[str, object]
-    """`{"body", "path", "sample"}`."""
-    status: int
-    body: str
-    """The reply as it came, without the API key should it echo one."""
-    retries: int = 0
-    """Attempts before it that failed in passing."""
-    sha256: str = ""
-    """Of the other members."""
-
-
-def exchange_key(path: str, body: Mapping[str, object], sample: int) -> str:
-    """Return the key of an exchange, 64 hexadecimal digits."""
-    return hashlib.sha256(canonical_json([path, body, sample])).hexdigest()
 
 
 class Cassette:
@@ -92,29 +69,19 @@ class Cassette:
         """Return where the entry of a key lies, or would lie."""
         return self.path / key[:2] / f"{key}.json"
 
-    def find(self, key: str) -> Entry | None:
+    def find(self, key: str, request: Mapping[str, object] | None = None) -> Entry | None:
         """Return a recorded exchange, None where there is none.
+
+        Args:
+            key: Of the request.
+            request: What the key was made of; saves making it again from the entry.
 
         Raises:
             CassetteError: `cassette.altered`: it is not what was recorded.
         """
-        entry = self._read(key)
+        entry = self._read(key, request)
         if entry is not None:
             self._used[key] = entry.sha256
-        return entry
-
-    def _read(self, key: str) -> Entry | None:
-        file = self.file_of(key)
-        try:
-            with file.open("rb") as opened:
-                data = opened.read(LARGEST_ENTRY + 1)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise CassetteError("cassette.missing", f"{file}: cannot be read ({error.strerror})") from error
-        entry = _read_entry(file, data)
-        if exchange_key_of(entry.request) != key:
-            raise _altered(file, "it answers another request than its name says")
         return entry
 
     def record(self, key: str, entry: Entry) -> None:
@@ -123,12 +90,11 @@ class Cassette:
         Raises:
             CassetteError: `cassette.write`: the folder cannot be written.
         """
-        members = _members(entry)
-        sha256 = hashlib.sha256(canonical_json(members)).hexdigest()
+        data, sha256 = entry_bytes(entry)
         file = self.file_of(key)
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            _write_whole(file, canonical_json(members | {"sha256": sha256}))
+            _write_whole(file, data)
         except OSError as error:
             raise CassetteError("cassette.write", f"{file}: cannot be written ({error.strerror})") from error
         self._used[key] = sha256
@@ -152,36 +118,23 @@ class Cassette:
                 leaves.append(canonical_json([key, entry.sha256]))
         return tree_head(leaves).hex()
 
-
-def exchange_key_of(request: Mapping[str, object]) -> str:
-    """Return the key of a recorded request."""
-    return hashlib.sha256(canonical_json([request["path"], request["body"], request["sample"]])).hexdigest()
-
-
-def _members(entry: Entry) -> dict[str, object]:
-    return {"body": entry.body, "request": entry.request, "retries": entry.retries, "status": entry.status}
-
-
-def _read_entry(file: Path, data: bytes) -> Entry:
-    try:
-        value = strict_json(data)
-    except ReportError as error:
-        raise _altered(file, error.message) from error
-    match value:
-        case {
-            "body": str() as body,
-            "request": {"body": dict(), "path": str(), "sample": int()} as request,
-            "retries": int() as retries,
-            "sha256": str() as sha256,
-            "status": int() as status,
-            **more,
-        } if not more and _SHA256.fullmatch(sha256):
-            entry = Entry(request, status, body, retries, sha256)
-        case _:
-            raise _altered(file, "it is no recorded exchange")
-    if hashlib.sha256(canonical_json(_members(entry))).hexdigest() != sha256:
-        raise _altered(file, "its digest is not that of its content")
-    return entry
+    def _read(self, key: str, request: Mapping[str, object] | None = None) -> Entry | None:
+        file = self.file_of(key)
+        try:
+            with file.open("rb") as opened:
+                data = opened.read(LARGEST_ENTRY + 1)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise CassetteError("cassette.missing", f"{file}: cannot be read ({error.strerror})") from error
+        try:
+            entry = read_entry(data)
+        except AlteredEntryError as error:
+            raise _altered(file, str(error)) from error
+        same = exchange_key(entry.request) == key if request is None else entry.request == request
+        if not same:
+            raise _altered(file, "it answers another request than its name says")
+        return entry
 
 
 def _altered(file: Path, why: str) -> CassetteError:

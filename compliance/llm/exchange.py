@@ -107,18 +107,18 @@ class Exchanges:
             CassetteError: `cassette.missing` or `cassette.altered`.
         """
         body = request_body(self._endpoint, manner, query.messages, query.schema, query.sample)
-        key = exchange_key(manner.path, body, query.sample)
+        request = {"body": body, "path": manner.path, "sample": query.sample}
+        key = exchange_key(request)
         content = json.dumps(body, ensure_ascii=False).encode("utf-8")  # in the schema's order, which grammars follow
-        recorded = self._replayed(key, query, len(content))
+        recorded = self._replayed(key, request, query, len(content))
         reached = recorded or await self._send(manner.path, content)
         self.usage += Usage(requests=1, retries=reached.retries)
         following: Manner | None = manner
         if reached.status != 200:
             following = adapted(manner, reached.status, reached.body, settled=settled)
-            if following is None:
-                raise self._unusable(reached)
+        if following is None:
+            raise self._unusable(reached)
         if recorded is None and self._cassette is not None and self._cassette.writes:
-            request = {"body": body, "path": manner.path, "sample": query.sample}
             self._cassette.record(key, Entry(request, reached.status, reached.body, reached.retries))
         return Exchange(key, reached.body if reached.status == 200 else None, following)
 
@@ -127,11 +127,11 @@ class Exchanges:
         self.usage += Usage(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
         self.budget.count(prompt_tokens, completion_tokens)
 
-    def _replayed(self, key: str, query: Query, size: int) -> Reached | None:
+    def _replayed(self, key: str, request: Mapping[str, object], query: Query, size: int) -> Reached | None:
         cassette = self._cassette
         if cassette is None or not cassette.reads:
             return None
-        entry = cassette.find(key)
+        entry = cassette.find(key, request)
         if entry is not None:
             self.budget.take(1 + entry.retries)
             self.egress = _more(self.egress, 1 + entry.retries, size)
