@@ -34,7 +34,13 @@ COMMANDS = {
         "audit.cli.unlearn:unlearn",
         "Honour an erasure request in a federation; verify one that was honoured.",
     ),
+    "compliance": (
+        "audit.cli.compliance:compliance",
+        "The law as data, documents and their reader: which duties there are, and what speaks for them.",
+    ),
 }
+_GROUPS = ("attack", "secagg", "unlearn", "compliance")
+"""Whose commands have two words."""
 
 
 class LazyGroup(click.Group):
@@ -117,7 +123,7 @@ def run(arguments: Sequence[str]) -> int:
         invocation.color = False
     answer = answered(arguments, invocation)
     words = [a for a in arguments if not a.startswith("-")]
-    command = " ".join(words[:2]) if words[:1] in (["attack"], ["secagg"], ["unlearn"]) else " ".join(words[:1])
+    command = " ".join(words[:2] if words[:1] and words[0] in _GROUPS else words[:1])
     if invocation.json:
         click.echo(answer.document(command, VERSION))
     elif answer.data is not None:
