@@ -1,0 +1,207 @@
+"""`fedaudit compliance calibrate`: how well a reader of documents agrees with legal experts."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from audit.cli.answer import Answer, command
+from audit.cli.clock import DAY, the_time
+
+if TYPE_CHECKING:
+    from compliance.aireg import Dataset
+    from compliance.calibration import Calibration
+    from compliance.judge_file import CassetteMode, JudgeFile
+    from compliance.measuring import Measured
+
+PATH = click.Path(path_type=Path)
+SHIPPED = "shipped"
+LARGEST_SEED = 2**53 - 1
+_OF_A_JUDGE = ("judge", "base_url", "model", "api_key_env", "samples", "record", "replay", "max_concurrency")
+"""Options that need a reader to ask."""
+
+
+@command("calibrate")
+@click.option("--scores", "scores_file", type=PATH, help="Scores that are there already (JSON); no model is asked.")
+@click.option("--rater", "raters", multiple=True, metavar="NAME", help="Whose, of that file; two or more add a panel.")
+@click.option("--dataset", default=SHIPPED, show_default=True, metavar="shipped|DIR", help="What is read.")
+@click.option("--judge", type=PATH, help="A judge.toml: who reads.")
+@click.option("--base-url", metavar="URL", help="An OpenAI-compatible endpoint, instead of a judge.toml.")
+@click.option("--model", metavar="NAME", help="The model at that endpoint.")
+@click.option("--api-key-env", metavar="VARIABLE", help="The environment variable that holds its key.")
+@click.option("--max-concurrency", type=click.IntRange(1, 256), help="Requests to that endpoint at once.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N items.")
+@click.option("--samples", type=click.IntRange(1, 99), metavar="K", help="Answers for an item; else the judge's, or 1.")
+@click.option("--record", type=PATH, metavar="DIR", help="Keep requests and answers here.")
+@click.option("--replay", type=PATH, metavar="DIR", help="Take the answers from here; no socket is opened.")
+@click.option("--resamples", type=click.IntRange(100, 100_000), default=2000, show_default=True, metavar="B")
+@click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True, help="Of the resamples.")
+@click.option("--on", type=DAY, help="The day of the calibration; else that of the clock, in UTC.")
+@click.option(
+    "--allow-remote-llm",
+    multiple=True,
+    metavar="HOST",
+    envvar="FEDAUDIT_ALLOW_REMOTE_LLM",
+    help="The excerpts may go to this host; may be repeated.",
+)
+@click.option("-o", "--output", type=PATH, help="Write calibration.json here.")
+def calibrate(**asked: Any) -> Answer:
+    """Measure a reader of documents against three legal experts, and say whether it meets the calibration bar.
+
+    The reader is asked through --judge or --base-url, or its scores are taken from --scores. Scores that were handed in
+    never admit a reader. Exit 0 whatever the figures say; 3 if items were left unanswered.
+    """
+    on = asked["on"] or the_time(None).date()
+    if asked["scores_file"] is not None:
+        return _of_scores(asked, on)
+    if asked["raters"]:
+        raise click.UsageError("--rater names a rater of a scores file: it needs --scores FILE")
+    judge, folder = _judge(asked)
+    return _of_judge(asked, judge, folder, on)
+
+
+def _of_scores(asked: Mapping[str, Any], on: date) -> Answer:
+    from compliance.aireg import read_scores
+
+    for name in _OF_A_JUDGE:
+        if asked[name] is not None:
+            raise click.UsageError(f"--scores and --{name.replace('_', '-')} exclude each other: no model is asked")
+    if asked["dataset"] != SHIPPED:
+        raise click.UsageError("--scores and --dataset exclude each other: the file is the data set")
+    dataset = _limited(read_scores(asked["scores_file"]), asked["limit"])
+    names = _named(dataset, asked["raters"], asked["scores_file"])
+    given = {name: dataset.scores_of(name) for name in names}
+    return _answer(_calibrated(dataset, given[names[0]], asked, on, rater=names[0], raters=given), asked["output"])
+
+
+def _named(dataset: "Dataset", named: Sequence[str], file: Path) -> tuple[str, ...]:
+    """Return whose scores are compared, each once, in the order in which they were named.
+
+    Raises:
+        CalibrationError: `scores.rater`: the file has no such rater, or several and none was named.
+    """
+    from compliance.errors import CalibrationError
+
+    known = dataset.raters()
+    listed = ", ".join(map(repr, known)) or "none"
+    for name in named:
+        if name not in known:
+            message = f"{file}: scores: no item has a score of the rater {name!r:.60}"
+            raise CalibrationError("scores.rater", message, f"Known are {listed}.")
+    if not named and len(known) != 1:
+        message = f"{file}: scores: has {len(known)} raters, and none was chosen"
+        raise CalibrationError("scores.rater", message, f"Choose with --rater; known are {listed}.")
+    return tuple(dict.fromkeys(named or known))
+
+
+def _of_judge(asked: Mapping[str, Any], judge: "JudgeFile", folder: Path, on: date) -> Answer:
+    dataset = _limited(_dataset(asked["dataset"]), asked["limit"])
+    measured = asyncio.run(_asked(dataset, judge, folder, asked))
+    if measured.errors and not any(measured.scores.values()):
+        raise measured.errors[0]
+    calibration = _calibrated(
+        dataset,
+        measured.scores,
+        asked,
+        on,
+        rater=measured.rater,
+        raters=measured.raters,
+        fingerprint=measured.fingerprint,
+        invalid=measured.invalid,
+    )
+    return _answer(calibration, asked["output"], measured)
+
+
+async def _asked(dataset: "Dataset", judge: "JudgeFile", folder: Path, asked: Mapping[str, Any]) -> "Measured":
+    from compliance.llm.panel import open_panel
+    from compliance.measuring import measure
+
+    recording = asked["record"] or asked["replay"]
+    mode: CassetteMode | None = "record" if asked["record"] else "replay" if asked["replay"] else None
+    async with open_panel(
+        judge,
+        folder,
+        consent=asked["allow_remote_llm"],
+        classification="public",  # excerpts of a published benchmark
+        mode=mode,
+        cassette=recording,
+    ) as panel:
+        return await measure(dataset, panel, samples=asked["samples"] or judge.samples or 1, seed=judge.seed)
+
+
+def _judge(asked: Mapping[str, Any]) -> tuple["JudgeFile", Path]:
+    """Return who is asked, and the folder that its paths are relative to."""
+    from compliance.judge_file import load_judge_file, quick_judge
+
+    if asked["record"] and asked["replay"]:
+        raise click.UsageError("--record and --replay exclude each other")
+    if asked["judge"] is not None:
+        for name in ("base_url", "model", "api_key_env", "max_concurrency"):
+            if asked[name] is not None:
+                raise click.UsageError(f"--judge and --{name.replace('_', '-')} exclude each other: the file says it")
+        return load_judge_file(asked["judge"]), asked["judge"].parent
+    if asked["base_url"] is None or asked["model"] is None:
+        raise click.UsageError("who is to be calibrated? Give --scores FILE, --judge FILE, or --base-url and --model")
+    flags = {name: asked[name] for name in ("api_key_env", "max_concurrency")}
+    return quick_judge(asked["base_url"], asked["model"], **flags), Path()
+
+
+def _dataset(name: str) -> "Dataset":
+    if name == SHIPPED:
+        from compliance.aireg import shipped_dataset
+
+        return shipped_dataset()
+    from compliance.aireg_repository import read_repository
+
+    return read_repository(Path(name))
+
+
+def _limited(dataset: "Dataset", limit: int | None) -> "Dataset":
+    return dataset if limit is None else dataset.first(limit)
+
+
+def _calibrated(
+    dataset: "Dataset", scores: Mapping[str, int | None], asked: Mapping[str, Any], on: date, **more: Any
+) -> "Calibration":
+    import numpy as np
+
+    from compliance.calibration import calibrate as calibrated
+
+    rng = np.random.default_rng(asked["seed"])
+    return calibrated(dataset, scores, on=on, rng=rng, resamples=asked["resamples"], **more)
+
+
+def _answer(calibration: "Calibration", output: Path | None, measured: "Measured | None" = None) -> Answer:
+    """Return the calibration for people and machines, written where a file was named."""
+    from audit.cli.calibration_text import text_of
+    from audit.cli.written import write_whole
+    from compliance.calibration import calibration_bytes
+
+    fields: dict[str, object] = calibration.model_dump(mode="json", by_alias=True)
+    if output is not None:
+        write_whole(output, calibration_bytes(calibration))
+        fields["output"] = str(output)
+    text = text_of(calibration)
+    if (trouble := _unfinished(calibration, measured)) is None:
+        return Answer(text=text, fields=fields)
+    code, message, hint = trouble
+    told = f"{text}\n{click.style(message, fg='red')}" + (f"\n  {hint}" if hint else "")
+    return Answer(text=told, fields=fields, exit_code=3, code=code, message=message, hint=hint)
+
+
+def _unfinished(calibration: "Calibration", measured: "Measured | None") -> tuple[str, str, str] | None:
+    """Return code, sentence and mend where items were left out, None where all were asked and some answered."""
+    if measured is None:
+        return None
+    if measured.not_asked:
+        lacking = f"{len(measured.not_asked)} of {calibration.dataset.n} items were not asked about"
+        if not measured.errors:
+            return "calibration.not_asked", lacking, "Raise the budget and calibrate again."
+        first = measured.errors[0]
+        return first.code, f"{lacking}: {first.message}", first.hint
+    if not calibration.n:
+        return "invalid_output", f"none of {calibration.invalid} items was answered in a form that can be used", ""
+    return None
