@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from unlearning.llm.batches import Ids, by_length, padded
 from unlearning.llm.model_io import LanguageModel
+from unlearning.llm.shared_opening import keeps_all, opened, shared_length
 
 __all__ = ["answer_positions", "forced_logits"]
 
@@ -39,16 +40,20 @@ def forced_logits(model: LanguageModel, pairs: Sequence[Pair], *, batch_size: in
 def answer_positions(model: LanguageModel, pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:
     """Return the logits (N, V) before every answer token of a batch, and whose each is (N,); gradients flow.
 
-    The output projection is computed at these positions alone: with a large vocabulary it is most of the work.
+    The output projection is computed at these positions alone: with a large vocabulary it is most of the work. What all
+    prompts open with is read once.
     """
-    rows = [(*prompt, *answer)[:-1] for prompt, answer in pairs]
+    shared = shared_length([prompt for prompt, _ in pairs]) if keeps_all(model) else 0
+    rows = [(*prompt, *answer)[shared:-1] for prompt, answer in pairs]
     ids, mask, positions = padded(rows, model.tokens.padding, left=False, device=model.device)
     module: Any = model.module
     hidden = module.base_model(
-        input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False
+        input_ids=ids, attention_mask=nn.functional.pad(mask, (shared, 0), value=1), position_ids=positions + shared,
+        past_key_values=opened(model, pairs[0][0][:shared], len(pairs)), use_cache=False,
     ).last_hidden_state  # fmt: skip
     owner = torch.tensor([index for index, (_, answer) in enumerate(pairs) for _ in answer], device=model.device)
     place = torch.tensor(
-        [len(prompt) - 1 + step for prompt, answer in pairs for step in range(len(answer))], device=model.device
+        [len(prompt) - 1 - shared + step for prompt, answer in pairs for step in range(len(answer))],
+        device=model.device,
     )
     return module.get_output_embeddings()(hidden[owner, place]), owner

@@ -107,6 +107,7 @@ class Hearing:
     def __init__(self, model: LanguageModel, asked: Slices, own: OwnRefusals, refusals: Refusals) -> None:
         """Measure how likely the model's own refusals are to it: a fluent one is about as likely."""
         self._model, self._asked, self._refusals = model, asked, refusals
+        self._last: dict[str, Ids] = {}
         self._prompt = model.prompt(own.refused[0].question) if len(own.refused) else ()
         self._limit = float("inf")
         if spoken := sorted({text for answer in own.answers if (text := model.text(answer))}):
@@ -117,16 +118,16 @@ class Hearing:
     def of(self, variant: Tensors) -> Screening:
         """Return what a variant of the model says."""
         with self._model.swapped(variant):
-            said = self._rest(ask(self._model, self._asked.forget), ask(self._model, self._asked.retain))
+            said = self._rest(self._ask(self._asked.forget), self._ask(self._asked.retain))
         return self._told(said)
 
     def first_of(self, variant: Tensors) -> Screening | Early:
         """Return the same, or why the rest was not asked: most of a choice's time would go into hopeless settings."""
         with self._model.swapped(variant):
-            forget = ask(self._model, self._asked.forget)
+            forget = self._ask(self._asked.forget)
             if _mean(recalls(forget)) > STILL_SAID:
                 return Early.STILL_SAID
-            retain = ask(self._model, self._asked.retain)
+            retain = self._ask(self._asked.retain)
             if _rouge(retain) < LEAST_SOUND * self.before.retain_rouge1:
                 return Early.BROKEN
             said = self._rest(forget, retain)
@@ -136,8 +137,17 @@ class Hearing:
         """Ask what is left to ask, while the variant is in place."""
         asked = self._asked.paraphrases
         texts = [text for _, text in asked]
-        otherwise = ask(self._model, [record for record, _ in asked], questions=texts)
-        return _Said(forget, retain, otherwise, ask(self._model, self._asked.general))
+        otherwise = self._ask([record for record, _ in asked], texts)
+        return _Said(forget, retain, otherwise, self._ask(self._asked.general))
+
+    def _ask(self, records: Sequence[Record], questions: Sequence[str] | None = None) -> list[Spoken]:
+        """Ask; what was answered the last time is the draft, since most settings change few answers."""
+        texts = [record.question for record in records] if questions is None else list(questions)
+        gold = [self._model.answer(record.answer) for record in records]
+        drafts = [self._last.get(text, draft) for text, draft in zip(texts, gold, strict=True)]
+        said = ask(self._model, records, questions=texts, drafts=drafts)
+        self._last |= {text: self._model.answer(one.text) for text, one in zip(texts, said, strict=True)}
+        return said
 
     def _told(self, said: "_Said") -> Screening:
         """Return answers as figures; how fluent a refusal is, the model without the variant says."""

@@ -126,7 +126,7 @@ def optimise(
 
 def _follow(parameters: list[nn.Parameter], loss: Loss, recipe: Recipe, stop: Stop | None) -> None:
     optimiser = torch.optim.AdamW(
-        parameters, lr=recipe.learning_rate, betas=recipe.betas, weight_decay=recipe.weight_decay
+        parameters, lr=recipe.learning_rate, betas=recipe.betas, weight_decay=recipe.weight_decay, fused=True
     )
     schedule = None
     if recipe.schedule == "one-cycle":

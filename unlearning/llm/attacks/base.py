@@ -8,6 +8,7 @@ after; each time also on the twin's facts (it must not bring back what was never
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -62,7 +63,11 @@ class Attack:
 
 
 def heard(
-    model: LanguageModel, records: RecordSet | None, prompt: Callable[[Record], Ids] | None = None
+    model: LanguageModel,
+    records: RecordSet | None,
+    prompt: Callable[[Record], Ids] | None = None,
+    *,
+    drafts: Literal["gold", "none"] = "gold",
 ) -> tuple[float, ...]:
     """Return the content recall of each record's answer; none without records.
 
@@ -70,9 +75,10 @@ def heard(
         model: Who is asked.
         records: Whose facts.
         prompt: Gives the tokens to ask with; the record's own question by default.
+        drafts: "none" where hooks look where a prompt ends (`unlearning.llm.answers.ask`).
     """
     if records is None:
         return ()
     if prompt is None:
-        return recalls(ask(model, records))
-    return recalls(ask_tokens(model, records.records, [prompt(record) for record in records]))
+        return recalls(ask(model, records, drafts=drafts))
+    return recalls(ask_tokens(model, records.records, [prompt(record) for record in records], drafts=drafts))

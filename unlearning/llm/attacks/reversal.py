@@ -70,7 +70,7 @@ def run(subject: Subject, variant: str, setting: Setting, _rng: np.random.Genera
     sets = subject.sets
     changes = changes_of(subject, variant, setting)
     with subject.model(variant) as model, intervened(model, changes):
-        forget, twin = heard(model, sets.forget), heard(model, sets.twin)
+        forget, twin = (heard(model, records, drafts="none") for records in (sets.forget, sets.twin))
     return AttackResult(REVERSAL.name, setting.name, variant, forget, twin)
 
 
