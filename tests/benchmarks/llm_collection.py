@@ -1,11 +1,10 @@
 """One pass over many layers beside six full passes of one prompt at a time, which the published code takes."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 from attacks_rows import Row, by_turns
-from llm_cases import FIRST_SEED, Case, smollm, tiny
+from llm_cases import FIRST_SEED, Asked, Case, tiny
 
 from unlearning.llm.architectures import blocks_of
 from unlearning.llm.hooks import collect
@@ -17,11 +16,12 @@ LAYERS = 8
 LEAST_TINY, LEAST_SMOLLM = 4.0, 2.5
 
 
-def measure(points: str, folder: Path | None) -> Iterator[Row]:
+def measure(asked: Asked) -> Iterator[Row]:
     """Yield the rows of the tiny model, and of SmolLM2 where a folder is named."""
-    yield from _rows(tiny(FIRST_SEED), LEAST_TINY, REPEATS)
-    if folder is not None:
-        yield from _rows(smollm(folder), LEAST_SMOLLM, REPEATS if points == "full" else 1)
+    if asked.tiny:
+        yield from _rows(tiny(FIRST_SEED), LEAST_TINY, REPEATS)
+    if asked.folder is not None:
+        yield from _rows(asked.smollm, LEAST_SMOLLM, REPEATS if asked.points == "full" else 1)
 
 
 def _rows(case: Case, least: float, repeats: int) -> Iterator[Row]:

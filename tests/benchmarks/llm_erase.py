@@ -2,40 +2,36 @@
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from attacks_rows import Row
-from llm_cases import FIRST_SEED, Case, smollm, tiny
+from llm_cases import FIRST_SEED, Asked, Case, tiny
 
 from reports.model import Effort
-from unlearning.llm.audit import audit_unlearning
 from unlearning.llm.erase import erase
-from unlearning.llm.model_io import LanguageModel, Tensors, differing, state_of
-from unlearning.llm.smollm import ContractWorld, load_smollm, taught
-from unlearning.llm.tiny import TinyWorld, train_tiny
+from unlearning.llm.smollm import ContractWorld, load_smollm
 
 SEEDS = {"small": 1, "standard": 3, "full": 5}
 TINY, SMOLLM = 0.85, 0.65
 """Of the CPU time of retraining."""
 
 
-def measure(points: str, folder: Path | None) -> Iterator[Row]:
+def measure(asked: Asked) -> Iterator[Row]:
     """Yield the rows of tiny worlds, and of SmolLM2 where a folder is named."""
-    for place in range(SEEDS[points]):
-        yield from _rows(tiny(FIRST_SEED + place), TINY, audited=points != "small")
-    if folder is not None:
-        yield from _rows(smollm(folder), SMOLLM, audited=points != "small")
+    effort = Effort.SMOKE if asked.points == "small" else Effort.STANDARD
+    for place in range(SEEDS[asked.points] if asked.tiny else 0):
+        yield from _rows(tiny(FIRST_SEED + place), TINY, effort)
+    if asked.folder is not None:
+        yield from _rows(asked.smollm, SMOLLM, effort)
 
 
-def _rows(case: Case, most: float, *, audited: bool) -> Iterator[Row]:
+def _rows(case: Case, most: float, effort: Effort) -> Iterator[Row]:
     world, base = case.world, load_smollm() if isinstance(case.world, ContractWorld) else None
     begun = time.process_time()
     erased = erase(
         case.model, world.forget, world.retain, world.reference, base=base, general=case.general, seed=world.seed
     )
-    middle = time.process_time()
-    retrained = _retrained(case.model, world, base)
-    ours, theirs = middle - begun, time.process_time() - middle
+    ours = time.process_time() - begun
+    retrained, theirs = case.retrained_cpu_s
     what, told = f"erase, {case.name}", f"reset {erased.reset:g}, {erased.steps} steps, KL {erased.kl:.4f}"
     yield Row(f"{what}: CPU time", ours, "s", note=told, peer="retraining", peer_value=theirs)
     yield Row(f"{what}: share of retraining", ours / theirs, "", f"<= {most:g}", ours / theirs <= most)
@@ -45,27 +41,7 @@ def _rows(case: Case, most: float, *, audited: bool) -> Iterator[Row]:
         yield Row(
             f"{what}: {name.replace('_', ' ')}", shown, peer="retrained", peer_value=peer, unit="", n=len(world.forget)
         )
-    if audited:
-        level, reason = _level(case, erased.variant)
-        told = f"{level} {reason}; the retrained model: {' '.join(_level(case, retrained))}"
-        yield Row(
-            f"{what}: not FAILED at effort standard", float(level != "FAILED"), "", ">= 1", level != "FAILED", note=told
-        )
-
-
-def _retrained(model: LanguageModel, world: TinyWorld | ContractWorld, base: LanguageModel | None) -> Tensors:
-    """Return what the same training gives without the facts, as a variant of the model before."""
-    if isinstance(world, TinyWorld):
-        return differing(state_of(model), state_of(train_tiny(world, without=("forget",))))
-    assert base is not None
-    return differing(state_of(model), state_of(base) | taught(base, world, without=("forget",)))
-
-
-def _level(case: Case, variant: Tensors) -> tuple[str, str]:
-    """Return the audit's level at standard effort, and its reason."""
-    world = case.world
-    found = audit_unlearning(
-        case.model, variant, forget=world.forget, retain=world.retain, twin=world.twin, general=case.general,
-        reference=world.reference, effort=Effort.STANDARD, seed=world.seed,
-    ).level  # fmt: skip
-    return str(found.level), found.reason
+    level = case.level(erased.variant, effort)
+    told = f"{level}; the retrained model: {case.level(retrained, effort)}"
+    sound = not level.startswith("FAILED")
+    yield Row(f"{what}: not FAILED at effort {effort}", float(sound), "", ">= 1", sound, n=len(world.forget), note=told)

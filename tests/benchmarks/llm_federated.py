@@ -1,11 +1,10 @@
 """LUNAR from the sums of 3 to 1000 clients beside the central solve on all their rows."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 from attacks_rows import Row
-from llm_cases import FIRST_SEED, Case, tiny
+from llm_cases import FIRST_SEED, Asked, Case, tiny
 from torch import Tensor
 
 from unlearning.llm.client_worker import ClientWorker
@@ -19,10 +18,12 @@ BITS, RIDGE = 24, 0.3
 FIXED, PRODUCTS, ITERATIONS, TOLERANCE = 1e-4, 5e-3, 20, 2e-4
 
 
-def measure(points: str, folder: Path | None) -> Iterator[Row]:
+def measure(asked: Asked) -> Iterator[Row]:
     """Yield the error of the gate by both forms, for some numbers of clients, on rows of the tiny model."""
+    if not asked.tiny:
+        return
     case = tiny(FIRST_SEED)
-    for count in CLIENTS[points]:
+    for count in CLIENTS[asked.points]:
         workers = _workers(case, count)
         central = _central(workers)
         for form, limit in (("gram", FIXED), ("cg", PRODUCTS)):

@@ -4,10 +4,9 @@ A rival's rate and steps are tuned on the slice that LUNAR chooses by; that time
 """
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from attacks_rows import Row, peak_mebibytes
-from llm_cases import FIRST_SEED, Case, smollm, tiny
+from llm_cases import FIRST_SEED, Asked, Case, tiny
 from llm_tables import Table
 
 from unlearning.llm.compare import Grid, Ready, compare
@@ -21,16 +20,17 @@ SMOLLM_GRID = Grid(rates=(1e-5, 3e-5, 1e-4, 3e-4), steps=(4, 8, 16))
 LEAST_RETAIN = 0.95
 
 
-def measure(points: str, folder: Path | None) -> Iterator[Row | Table]:
+def measure(asked: Asked) -> Iterator[Row | Table]:
     """Yield the targets on unseen worlds, and the comparison."""
-    cases = [tiny(FIRST_SEED + place) for place in range(SEEDS[points])]
+    cases = [tiny(FIRST_SEED + place) for place in range(SEEDS[asked.points])] if asked.tiny else []
     for case in cases:
         yield from _targets(case, SECONDS)
-    for case in cases if points == "full" else cases[:1]:
-        yield from _compared(case, TUNED[points], Grid())
-    if folder is not None:
-        yield from _targets(smollm(folder), None)
-        yield from _compared(smollm(folder), TUNED["small"] if points == "small" else TUNED[points], SMOLLM_GRID)
+    for case in cases if asked.points == "full" else cases[:1]:
+        yield from _compared(case, TUNED[asked.points], Grid())
+    if asked.folder is not None:
+        yield from _targets(asked.smollm, None)
+        if asked.points != "small":  # tuning a rival takes most of an hour
+            yield from _compared(asked.smollm, TUNED[asked.points], SMOLLM_GRID)
 
 
 def _targets(case: Case, seconds: float | None) -> Iterator[Row]:

@@ -1,6 +1,6 @@
 """The most memory that an edit and an audit take: before and after never stand side by side.
 
-python tests/benchmarks/llm_memory.py (tiny SEED | FOLDER)      one measurement, as JSON
+python tests/benchmarks/llm_memory.py (tiny SEED | FOLDER FACTS)      one measurement, as JSON
 """
 
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from attacks_rows import Row
-from llm_cases import FIRST_SEED, Case, smollm, tiny
+from llm_cases import FIRST_SEED, Asked, Case, smollm, tiny
 
 from reports.model import Effort
 from unlearning.llm.audit import audit_unlearning
@@ -20,12 +20,13 @@ from unlearning.llm.spent import spending
 TINY_MIB, SMOLLM_MIB = 700, 2560
 
 
-def measure(points: str, folder: Path | None) -> Iterator[Row]:
+def measure(asked: Asked) -> Iterator[Row]:
     """Yield the peak of training, edit and smoke audit of the tiny model; of SmolLM2 that of edit and audit."""
-    yield _row("tiny", TINY_MIB, ["tiny", str(FIRST_SEED)])
-    if folder is not None:
-        smollm(folder)  # it is taught apart, which takes more
-        yield _row("SmolLM2", SMOLLM_MIB, [str(folder)])
+    if asked.tiny:
+        yield _row("tiny", TINY_MIB, ["tiny", str(FIRST_SEED)])
+    if asked.folder is not None:
+        assert len(asked.smollm.world.forget)  # it is taught apart, which takes more
+        yield _row("SmolLM2", SMOLLM_MIB, [str(asked.folder), str(asked.facts)])
 
 
 def _row(name: str, limit: int, arguments: list[str]) -> Row:
@@ -52,4 +53,8 @@ def _once(case: Case) -> dict[str, object]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    print(json.dumps(_once(tiny(int(sys.argv[2])) if sys.argv[1] == "tiny" else smollm(Path(sys.argv[1])))))
+    print(
+        json.dumps(
+            _once(tiny(int(sys.argv[2])) if sys.argv[1] == "tiny" else smollm(Path(sys.argv[1]), int(sys.argv[2])))
+        )
+    )

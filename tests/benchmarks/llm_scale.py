@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from attacks_rows import Row, slope
+from llm_cases import Asked
 
 from unlearning.llm.layer_statistics import gram_of
 from unlearning.llm.solve import WIDEST_CHOLESKY, gates_of_rows, solve_gate
@@ -32,10 +33,10 @@ RIDGE = 0.3
 SLOPE, SPARE_MIB = 2.1, 512
 
 
-def measure(points: str, folder: Path | None) -> Iterator[Row]:
+def measure(asked: Asked) -> Iterator[Row]:
     """Yield time and memory over the width, and time over the number of rows."""
-    least = ROWS[points][0]
-    by_width = {width: _apart(width, least) for width in WIDTHS[points]}
+    least = ROWS[asked.points][0]
+    by_width = {width: _apart(width, least) for width in WIDTHS[asked.points]}
     for width, found in by_width.items():
         limit = 3 * width**2 * 8 / 2**20 + SPARE_MIB
         told = f"sums {found['gram_s']:.2f} s, {found['method']}, {found['iterations']} iterations"
@@ -45,8 +46,8 @@ def measure(points: str, folder: Path | None) -> Iterator[Row]:
     wide = [width for width in by_width if AT_WIDTH <= width <= WIDEST_CHOLESKY]
     grown = slope(wide, [by_width[width]["gram_s"] for width in wide])
     yield Row("scale, slope of the sums in m", grown, "", f"<= {SLOPE:g}", grown <= SLOPE, n=len(wide))
-    seconds = [_apart(AT_WIDTH, rows)["gram_s"] for rows in ROWS[points]]
-    yield Row(f"scale, slope of the sums in rows, m {AT_WIDTH}", slope(ROWS[points], seconds), "", n=len(seconds))
+    seconds = [_apart(AT_WIDTH, rows)["gram_s"] for rows in ROWS[asked.points]]
+    yield Row(f"scale, slope of the sums in rows, m {AT_WIDTH}", slope(ROWS[asked.points], seconds), "", n=len(seconds))
 
 
 def _apart(width: int, rows: int) -> dict[str, Any]:

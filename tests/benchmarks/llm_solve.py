@@ -1,11 +1,10 @@
 """The closed form beside the published optimiser: the same rows, and what the model says after either."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 from attacks_rows import Row, by_turns
-from llm_cases import FIRST_SEED, Case, smollm, tiny
+from llm_cases import FIRST_SEED, Asked, Case, tiny
 
 from unlearning.llm.architectures import blocks_of
 from unlearning.llm.lunar import Settings, fit_and_tell
@@ -16,11 +15,12 @@ LEAST_FACTOR = 10.0
 FORGET, PARAPHRASE, RETAIN, GENERAL = 0.05, 0.1, 0.95, 0.02
 
 
-def measure(points: str, folder: Path | None) -> Iterator[Row]:
+def measure(asked: Asked) -> Iterator[Row]:
     """Yield the rows of the tiny model, and of SmolLM2 where a folder is named."""
-    yield from _rows(tiny(FIRST_SEED))
-    if folder is not None:
-        yield from _rows(smollm(folder))
+    if asked.tiny:
+        yield from _rows(tiny(FIRST_SEED))
+    if asked.folder is not None:
+        yield from _rows(asked.smollm)
 
 
 def _rows(case: Case) -> Iterator[Row]:
