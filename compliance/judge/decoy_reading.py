@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from compliance.aggregate import Answer
 from compliance.assessment_records import DecoyRecord
 from compliance.errors import ComplianceError
 from compliance.judge.answer import JudgeAnswer
@@ -53,7 +52,8 @@ class DecoyReading:
 
     def record(self) -> DecoyRecord:
         """Return it as an assessment keeps it."""
-        answer: Answer | None = max((one.answer for one in self.answers), key=favourable) if self.answers else None
+        found = [one.answer for one in self.answers]
+        answer = max(found, key=favourable) if found else None
         return DecoyRecord(document=self.document, duty=self.duty, answer=answer, ok=self.complete and not self.steered)
 
 

@@ -1,7 +1,8 @@
 """A scripted stand-in for a language model: it counts words of reservation and matches words, and reads nothing.
 
 It shows the mechanics where no model is at hand, and what a reader below the bar looks like. Its score is the lexical
-baseline of `compliance.lexical`, fitted on the shipped excerpts; it answers in the form a judge is asked for.
+baseline of `compliance.lexical`, fitted on the very excerpts that it would be measured on, so that its figures flatter
+it. Ask for it by the name `compliance.limitations.STAND_IN_MODEL`: every page about it then says what it is.
 """
 
 import json
@@ -13,10 +14,8 @@ from compliance.aireg import shipped_dataset
 from compliance.lexical import Isotonic, fit_isotonic, hedge_density, to_scores
 from compliance.llm.fake_model import Request, Say, Step
 
-__all__ = ["LABEL", "stand_in"]
+__all__ = ["stand_in"]
 
-LABEL = "Recorded answers of a scripted stand-in, to show the mechanics. No language model read this document."
-"""Stands on every page that shows what it said."""
 LEAST_SHARE = 1 / 3
 """Of a duty's longer words; with fewer in the part, the part does not speak of it."""
 _PART = re.compile(r"<<<DOCUMENT ([0-9a-f]{16})\n(.*)\n\1 DOCUMENT>>>\Z", re.DOTALL)
