@@ -24,33 +24,33 @@ _AI_ACT = r"(?:the\s{1,3})?(?:eu[\s-]?)?(?:ai[\s-]act|aia)|(?:the\s{1,3})?regula
 _GDPR = r"(?:the\s{1,3})?(?:eu[\s-])?gdpr|(?:the\s{1,3})?regulation\s\(eu\)\s(?:no\s)?2016/679"
 _INSTRUMENT = rf"(?<![\w-])(?:(?P<ai_act>{_AI_ACT})|(?P<gdpr>{_GDPR}))(?![\w])"
 _GAP = r"[\s,]{0,6}"
-_VALUE = r"(?:\d{1,3}[a-z]{0,2}|[ivx]{1,5}|[a-z]{1,2})"
+_VALUE = r"(?:[0-9]{1,3}[a-z]{0,2}|[ivx]{1,5}|[a-z]{1,2})"
 
 _BEFORE = re.compile(rf"{_INSTRUMENT}(?P<joint>[\s:,-]{{0,4}})", re.IGNORECASE)
 _ARTICLE = re.compile(
-    r"(?:(?P<word>(?<![\w-])art(?:icle)?(?P<plural>s)?\.?)[\s-]{0,4}|(?<![\w.]))(?P<number>\d{1,4}[a-z]?)(?![\w/])",
+    r"(?:(?P<word>(?<![\w-])art(?:icle)?(?P<plural>s)?\.?)[\s-]{0,4}|(?<![\w.]))(?P<number>[0-9]{1,4}[a-z]?)(?![\w/])",
     re.IGNORECASE,
 )
 _ANNEX = re.compile(r"(?<![\w-])annex(?:es)?[\s-]{1,4}(?P<roman>[ivx]{1,6})(?!\w)", re.IGNORECASE)
-_SECTION = re.compile(rf"{_GAP}section\s{{1,3}}(?P<value>[a-z]|\d)(?!\w)[.,]?", re.IGNORECASE)
+_SECTION = re.compile(rf"{_GAP}section\s{{1,3}}(?P<value>[a-z]|[0-9])(?!\w)[.,]?", re.IGNORECASE)
 _WORDED = re.compile(
     rf"{_GAP}(?:paragraphs?|paras?\b\.?|§|points?|pt\.|letters?|lit\.|items?)\s{{0,3}}"
     rf"(?P<open>\(\s?)?(?P<value>{_VALUE})(?!\w)(?(open)\s?\))",
     re.IGNORECASE,
 )
 _PARENTHESISED = re.compile(rf"\s{{0,3}}\(\s?(?!eu\b)(?P<value>{_VALUE})\s?\)", re.IGNORECASE)
-_DOTTED = re.compile(r"\.(?P<value>\d{1,2}|[a-z])(?!\w)", re.IGNORECASE)
-_BARE = re.compile(r"[\s,]{1,4}(?P<value>\d{1,2}|[abc](?=[\s.,(]{0,2}\d))(?!\w)", re.IGNORECASE)
+_DOTTED = re.compile(r"\.(?P<value>[0-9]{1,2}|[a-z])(?!\w)", re.IGNORECASE)
+_BARE = re.compile(r"[\s,]{1,4}(?P<value>[0-9]{1,2}|[abc](?=[\s.,(]{0,2}[0-9]))(?!\w)", re.IGNORECASE)
 _RANGE = re.compile(rf"\s{{0,2}}(?:[-‐‑–—]|to)\s{{0,2}}\(\s?(?P<value>{_VALUE})\s?\)", re.IGNORECASE)
-_ARTICLES = re.compile(r"\s{0,2}(?:[-‐‑–—]|to)\s{0,2}(?P<value>\d{1,3})(?![\w(])", re.IGNORECASE)
+_ARTICLES = re.compile(r"\s{0,2}(?:[-‐‑–—]|to)\s{0,2}(?P<value>[0-9]{1,3})(?![\w(])", re.IGNORECASE)
 _SUBPARAGRAPH = re.compile(
     rf"{_GAP}(?:(?P<word>{'|'.join(_ORDINALS)})\s{{1,3}}sub-?paragraph"
-    rf"|(?P<ordinal>\d{{1,2}})(?:st|nd|rd|th)\s{{1,3}}sub-?paragraph|sub-?paragraph\s{{1,3}}(?P<number>\d{{1,2}}))(?!\w)",
+    rf"|(?P<ordinal>[0-9]{{1,2}})(?:st|nd|rd|th)\s{{1,3}}sub-?paragraph|sub-?paragraph\s{{1,3}}(?P<number>[0-9]{{1,2}}))(?!\w)",
     re.IGNORECASE,
 )
 _ASPECT = re.compile(r"#(?P<value>[a-z][a-z0-9-]*)", re.IGNORECASE)
 _AFTER = re.compile(
-    rf"{_GAP}(?:\(|of\s|in\s|under\s)?\s{{0,2}}{_INSTRUMENT}(?![\s:-]{{0,3}}(?:art|annex|\d{{1,3}}[a-z]?\(|:\d))\)?",
+    rf"{_GAP}(?:\(|of\s|in\s|under\s)?\s{{0,2}}{_INSTRUMENT}(?![\s:-]{{0,3}}(?:art|annex|[0-9]{{1,3}}[a-z]?\(|:[0-9]))\)?",
     re.IGNORECASE,
 )
 _FOREIGN = re.compile(
@@ -59,7 +59,8 @@ _FOREIGN = re.compile(
     r"|DSA|DMA|DGA|MDR|NIS2?|BDSG|GG)(?![\w-])"
 )
 _START = re.compile(
-    rf"{_INSTRUMENT}|(?<![\w-])art(?:icle)?s?\.?[\s-]{{0,4}}\d|(?<![\w-])annex(?:es)?[\s-]{{1,4}}[ivxl]", re.IGNORECASE
+    rf"{_INSTRUMENT}|(?<![\w-])art(?:icle)?s?\.?[\s-]{{0,4}}[0-9]|(?<![\w-])annex(?:es)?[\s-]{{1,4}}[ivxl]",
+    re.IGNORECASE,
 )
 
 
