@@ -100,16 +100,14 @@ class Catalogue:
         return self._by_id[id]
 
     def resolve(self, text: str) -> tuple[Control, ...]:
-        """Return the controls behind a control's id or a citation, in the catalogue's order.
+        """Return the controls behind a citation, in the catalogue's order; `get` returns the one of an id.
 
-        Those at the cited place or below it; where there are none, those nearest above. A place that does not stand in
-        this version has none.
+        Those at the cited place or below it; where there are none, those nearest above. An aspect leaves one of several
+        at a place. A place that does not stand in this version has none.
 
         Raises:
-            CitationError: the text is neither.
+            CitationError: the text is no citation.
         """
-        if text in self._by_id:
-            return (self._by_id[text],)
         found = {c.id for place in parse_citation(text) if self._checked(place).stands for c in self._at(place)}
         return tuple(control for control in self.controls if control.id in found)
 

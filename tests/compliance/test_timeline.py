@@ -1,6 +1,7 @@
 """When a duty applies: the days of Arts. 111 and 113 in both versions of the law, the day before each and the day."""
 
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 
@@ -182,7 +183,7 @@ def test_the_first_state_that_holds_is_the_answer() -> None:
     assert ask("EU-AIA:10(5)", "2026-11-22", OLD, **denied).state == "repealed"
     assert ask("EU-AIA:10(5)", "2020-01-01", OLD, **denied).state == "not_addressed"
     assert ask("EU-AIA:12(3)", "2020-01-01").state == "not_yet"  # before its unknown condition
-    old = {"placed_on_market": date(2020, 1, 1)}
+    old: dict[str, Any] = {"placed_on_market": date(2020, 1, 1)}
     assert ask("EU-AIA:12(3)", "2029-01-01", **old).state == "transitional"
     assert ask("EU-AIA:50(2)", "2026-09-01", **old).state == "transitional"
     assert list(dict.fromkeys(STATES)) == list(STATES)
