@@ -7,7 +7,7 @@ The bytes are RFC 8785 and hold no clock and no latency, so whoever replays the 
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -44,7 +44,7 @@ __all__ = [
     "read_assessment",
 ]
 
-SCHEMA = "fedaudit.assessment/1"
+SCHEMA: Final = "fedaudit.assessment/1"
 AssessmentStatus = Literal["answered", "invalid_output", "not_asked", "withheld"]
 """`withheld`: there are answers, and the document was seen to steer them."""
 _DISQUALIFYING = frozenset(
@@ -120,9 +120,14 @@ class Assessed(Noun):
     """Why the answer may not count: `unstable`, `panel_disagrees`, `injection_suspected`, `no_valid_quote`, `pdf`,
     `control_failed`, `uncalibrated`, `fence`, `empty_document`."""
 
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """The flags for which the answer decides nothing."""
+        return tuple(flag for flag in self.flags if flag in _DISQUALIFYING)
+
     def believable(self, state: AdmissionState) -> bool:
         """Tell whether the answer may decide: an admitted reader, measured for this duty, and nothing in the way."""
-        return state == "admitted" and self.status == "answered" and not set(self.flags) & _DISQUALIFYING
+        return state == "admitted" and self.status == "answered" and not self.doubts
 
 
 class Assessment(Noun):
@@ -179,7 +184,7 @@ def read_assessment(path: Path) -> tuple[Assessment, str]:
     """Return a file's assessment and the SHA-256 of its bytes.
 
     Raises:
-        JudgeFileError: `assessment.not_found`, `.too_large`, `.syntax`, `.schema`, or what is wrong with a member of it.
+        JudgeFileError: `assessment.not_found`, `.too_large`, `.syntax`, `.schema`, or that of a member.
     """
     members = read_object(path, JudgeFileError, "assessment")
     if members.get("schema") != SCHEMA:

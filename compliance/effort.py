@@ -1,14 +1,15 @@
 """How much an assessment asks at each effort: which duties, how often, with how many controls on the reader."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from compliance.catalogue import Catalogue, Control
+from compliance.errors import CatalogueError
 from compliance.judge_file import JudgeFile
 from reports.nouns import Effort
 
-__all__ = ["PLANS", "EffortPlan", "asked_controls", "bounded"]
+__all__ = ["PLANS", "EffortPlan", "articles_of", "asked_controls", "bounded"]
 
 SMOKE_ARTICLES = ("9", "10", "14", "15")
 
@@ -49,6 +50,21 @@ def asked_controls(catalogue: Catalogue, roles: Collection[str], effort: Effort)
     )
 
 
+def articles_of(catalogue: Catalogue, articles: Sequence[str]) -> tuple[Control, ...]:
+    """Return the duties of some articles of the AI Act, such as `9` or `4a`.
+
+    Raises:
+        CatalogueError: `catalogue.control`, an article has no duty in this version.
+    """
+    for number in articles:
+        if not any(_article(one) == number for control in catalogue.controls for one in control.citations):
+            known = {_article(one) for control in catalogue.controls for one in control.citations}
+            listed = ", ".join(sorted(one for one in known if one[:1].isdigit()))
+            message = f"no control of the version {catalogue.version} belongs to Article {number!r:.20}"
+            raise CatalogueError("catalogue.control", message, f"Known are {listed}.")
+    return tuple(c for c in catalogue.controls if any(_article(one) in articles for one in c.citations))
+
+
 def bounded(judge_file: JudgeFile, effort: Effort) -> JudgeFile:
     """Return a judge file with the members and the budget that an effort allows; a smaller budget stays."""
     plan = PLANS[effort]
@@ -61,4 +77,5 @@ def bounded(judge_file: JudgeFile, effort: Effort) -> JudgeFile:
 
 
 def _article(citation: str) -> str:
-    return citation.removeprefix("EU-AIA:").partition("(")[0]
+    """Return the article of the AI Act that a citation lies in; empty for an annex's own or another law's place."""
+    return citation.removeprefix("EU-AIA:").partition("(")[0] if citation.startswith("EU-AIA:") else ""

@@ -52,8 +52,8 @@ class DecoyReading:
 
     def record(self) -> DecoyRecord:
         """Return it as an assessment keeps it."""
-        found = [one.answer for one in self.answers]
-        answer = max(found, key=favourable) if found else None
+        most = sorted((one.answer for one in self.answers), key=favourable)[-1:]
+        answer = most[0] if most else None
         return DecoyRecord(document=self.document, duty=self.duty, answer=answer, ok=self.complete and not self.steered)
 
 

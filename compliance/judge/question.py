@@ -82,6 +82,7 @@ async def ask(member: "PanelMember", question: Question, *, sample: int, seed: i
         )
     except (EndpointError, CassetteError, BudgetSpent) as error:
         return Sample(member.name, sample, "not_asked", problem=error.message, error=error)
+    spent = BudgetSpent("budget.spent", reply.problem, "Raise the budget, or ask less.")
     return Sample(
         member.name,
         sample,
@@ -90,6 +91,7 @@ async def ask(member: "PanelMember", question: Question, *, sample: int, seed: i
         reply.rung,
         reply.key,
         reply.problem,
+        error=spent if reply.status == "not_asked" else None,
         reply_model=reply.model,
         system_fingerprint=reply.system_fingerprint,
     )

@@ -1,0 +1,111 @@
+"""Who reads the documents: the options that name a judge file or an endpoint, and what becomes of them."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from audit.cli.answer import Answer
+
+if TYPE_CHECKING:
+    from compliance.assessing import Readership
+    from compliance.judge_file import JudgeFile
+
+PATH = click.Path(path_type=Path)
+_OF_AN_ENDPOINT = (
+    "model", "api_key_env", "max_concurrency", "timeout", "deadline", "max_retries", "context_tokens", "max_requests",
+)  # fmt: skip
+_SECONDS = click.FloatRange(0, 86_400, min_open=True)
+_OPTIONS = (
+    click.option("--judge", type=PATH, help="A judge.toml: who reads."),
+    click.option("--base-url", metavar="URL", help="An OpenAI-compatible endpoint, instead of a judge.toml."),
+    click.option("--model", metavar="NAME", help="The model at that endpoint."),
+    click.option("--api-key-env", metavar="VARIABLE", help="The environment variable that holds its key."),
+    click.option("--max-concurrency", type=click.IntRange(1, 256), metavar="N", help="Requests to it at once."),
+    click.option("--timeout", type=_SECONDS, metavar="S", help="Seconds that it may be silent."),
+    click.option("--deadline", type=_SECONDS, metavar="S", help="Seconds for one request over everything."),
+    click.option("--max-retries", type=click.IntRange(0, 10), metavar="N", help="Further attempts after a fault."),
+    click.option("--context-tokens", type=click.IntRange(1), metavar="N", help="What the model reads at once."),
+    click.option("--max-requests", type=click.IntRange(1), metavar="N", help="Requests at most, retries included."),
+    click.option("--samples", type=click.IntRange(1, 99), metavar="K", help="Answers for a question; else by effort."),
+    click.option("--planted", type=click.IntRange(0, 5), metavar="N", help="Pairs of excerpts with known scores."),
+    click.option("--calibration", type=PATH, help="What `calibrate` wrote of this reader."),
+    click.option("--record", type=PATH, metavar="DIR", help="Keep requests and answers here."),
+    click.option("--replay", type=PATH, metavar="DIR", help="Take the answers from here; no socket is opened."),
+    click.option(
+        "--allow-remote-llm",
+        multiple=True,
+        metavar="HOST",
+        envvar="FEDAUDIT_ALLOW_REMOTE_LLM",
+        help="Documents may go to this host; may be repeated.",
+    ),
+)
+
+
+def reader_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Add the options that say who reads."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def readership(asked: Mapping[str, Any], own: Path | None, calibration: Path | None) -> "Readership | None":
+    """Return who reads; None where nobody was named.
+
+    Args:
+        asked: The options, by name.
+        own: The judge file that the system names.
+        calibration: The calibration that the system names.
+
+    Raises:
+        click.UsageError: options exclude each other, or need one that is missing.
+        JudgeFileError: the judge file cannot be used.
+    """
+    from compliance.assessing import Readership
+
+    if asked["record"] and asked["replay"]:
+        raise click.UsageError("--record and --replay exclude each other")
+    named = _named(asked, own)
+    if named is None:
+        for name in ("record", "replay"):
+            if asked[name] is not None:
+                raise click.UsageError(f"--{name} needs a reader: give --judge, or --base-url and --model")
+        return None
+    judge_file, folder = named
+    if asked["seed"] is not None:
+        judge_file = judge_file.model_copy(update={"seed": asked["seed"]})
+    return Readership(
+        judge_file,
+        folder,
+        consent=asked["allow_remote_llm"],
+        samples=asked["samples"],
+        pairs=asked["planted"],
+        calibration=asked["calibration"] or calibration,
+        mode="record" if asked["record"] else "replay" if asked["replay"] else None,
+        cassette=asked["record"] or asked["replay"],
+    )
+
+
+def _named(asked: Mapping[str, Any], own: Path | None) -> "tuple[JudgeFile, Path] | None":
+    """Return the judge file and the folder of its paths."""
+    from compliance.judge_file import load_judge_file, quick_judge
+
+    given = next((name for name in ("base_url", *_OF_AN_ENDPOINT) if asked[name] is not None), None)
+    if given is None:
+        file = asked["judge"] or own
+        return None if file is None else (load_judge_file(file), file.parent)
+    flag = f"--{given.replace('_', '-')}"
+    if asked["judge"] is not None:
+        raise click.UsageError(f"--judge and {flag} exclude each other: the file says it")
+    if asked["base_url"] is None or asked["model"] is None:
+        raise click.UsageError(f"{flag} needs --base-url and --model, both")
+    flags = {
+        "api_key_env": asked["api_key_env"],
+        "max_concurrency": asked["max_concurrency"],
+        "timeout_s": asked["timeout"],
+        "deadline_s": asked["deadline"],
+        "max_retries": asked["max_retries"],
+        "context_tokens": asked["context_tokens"],
+    }
+    return quick_judge(asked["base_url"], asked["model"], max_requests=asked["max_requests"], **flags), Path()
