@@ -71,17 +71,19 @@ def numbers_in(text: str) -> Iterator[Number]:
         start, end = found.span()
         if not any(start < last and first < end for first, last in taken):
             percent, value = found["percent"] is not None, _value(found)
-            if math.isinf(value):
-                continue
-            yield Number(value / 100 if percent else value, percent, percent or _bare(text, found, value), start, end)
+            if not math.isinf(value):
+                yield Number(value, percent, percent or _bare(text, found, value), start, end)
 
 
 def _value(found: re.Match[str]) -> float:
-    sign = -1.0 if found[0][0] in "-\u2212" else 1.0
+    """Return the number; that of a percentage is rounded once, so that 96.2 % is 0.962 and not a hair more."""
     if found["plain"] is not None:
-        return sign * float(found["plain"].replace(",", "").replace("\u2212", "-"))
-    exponent = int((found["caret"] or found["raised"]).translate(_SUPERSCRIPT).replace("\u2212", "-"))
-    return sign * float(f"{found['factor'] or 1}e{exponent}")
+        mantissa, _, exponent = found["plain"].replace(",", "").replace("\u2212", "-").casefold().partition("e")
+    else:
+        mantissa = found["factor"] or "1"
+        exponent = (found["caret"] or found["raised"]).translate(_SUPERSCRIPT).replace("\u2212", "-")
+    value = float(f"{mantissa}e{int(exponent or 0) - (2 if found['percent'] else 0)}")
+    return -value if found[0][0] in "-\u2212" else value
 
 
 def _bare(text: str, found: re.Match[str], value: float) -> bool:

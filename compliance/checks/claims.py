@@ -42,7 +42,8 @@ def claims(system: System, ctx: Context) -> Iterator[Finding]:
     Fails where a decided finding shows with its whole interval that a claim is false (high), and where two sources, or
     a document and the declaration, differ and no measurement settles it (medium). Passes where every claim of the kind
     is consistent: compared with a figure that could have contradicted it, of a finding that passes. Inconclusive
-    otherwise, so for hedged and ambiguous claims. Skipped where nothing is claimed. The strength is that of what decides.
+    otherwise, so for hedged and ambiguous claims. Skipped where nothing is claimed. The strength is that of what
+    decides.
     """
     documents = ctx.once("compliance.claims documents", lambda: documents_of(system, ctx.folder))
     compared = compared_claims(documents, system, ctx.findings)
@@ -74,9 +75,8 @@ def _finding(
     measurements = list(_measurements(telling, found, status))
     strength = _strength(deciding, measurements, status)
     classification = document.classification if document is not None else "internal"
-    held = ctx.evidence(
-        f"claims {kind}", canonical([_record(one) for one in group]), "application/json", classification
-    )
+    records = canonical_json([_record(one) for one in group])
+    held = ctx.evidence(f"claims {kind}", records, "application/json", classification)
     limitations = [_BY_RULE] if document is not None else []
     if kind == "epsilon" and any(not one.claim.unit for one in group):
         limitations.append(_NO_UNIT)

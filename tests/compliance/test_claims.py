@@ -1,0 +1,147 @@
+"""Claims by rule: the labelled sentences are the acceptance set, a third of them written before any pattern was."""
+
+import itertools
+import json
+from collections import Counter
+from importlib.resources import files
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compliance.claim_kinds import claim_kinds
+from compliance.claim_state import Measured, compare
+from compliance.claims import KINDS, Claim, claim_at, extract_claims, numbers
+from compliance.sentences import sentences
+
+ROWS: list[dict[str, Any]] = [
+    json.loads(line)
+    for line in files("compliance").joinpath("claim_sentences.jsonl").read_text(encoding="utf-8").splitlines()
+]
+PLAIN = [row for row in ROWS if row["twin"] == "plain"]
+OTHERS = [row for row in ROWS if row["twin"] != "plain"]
+
+
+def plain_claims(text: str) -> list[Claim]:
+    return [claim for claim in extract_claims(text) if not claim.hedged]
+
+
+def labelled(row: dict[str, Any], claim: Claim) -> bool:
+    return any((one["kind"], one["value"]) == (claim.kind, claim.value) for one in row["claims"])
+
+
+def against_everything(claim: Claim) -> list[Measured]:
+    """Return measurements that contradict any figure there can be."""
+    worst = {"at-most": 1e12, "at-least": 0.0}.get(claim_kinds()[claim.kind].says, 1.0)
+    return [Measured("some.check", "", "fail", "figure", worst, worst, worst)]
+
+
+def test_the_acceptance_set_is_large_and_has_the_twins_of_every_kind() -> None:
+    assert len(ROWS) >= 200
+    assert len({row["text"] for row in ROWS}) == len(ROWS)
+    held = sum(row["use"] == "held" for row in ROWS)
+    assert held >= 100
+    twins = {kind: {row["twin"] for row in ROWS if row["about"] == kind} for kind in KINDS}
+    for kind in KINDS:
+        assert {"plain", "hedged", "negated", "compared", "other-meaning"} <= twins[kind], kind
+    for kind in ("epsilon", "delta", "noise_multiplier", "clipping_norm", "clients", "rounds", "accuracy", "unlearned"):
+        assert "per-round" in twins[kind], kind
+
+
+@pytest.mark.parametrize("use", ["tuned", "held"])
+def test_nine_of_ten_plain_claims_are_found_with_value_and_unit(use: str) -> None:
+    found: Counter[bool] = Counter()
+    for row in (row for row in PLAIN if row["use"] == use):
+        given = [(claim.kind, claim.value, claim.unit) for claim in plain_claims(row["text"])]
+        found.update((one["kind"], one["value"], one["unit"]) in given for one in row["claims"])
+    assert found[True] >= 0.9 * found.total()
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["id"])
+def test_nothing_is_plainly_claimed_but_what_the_label_says(row: dict[str, Any]) -> None:
+    assert [claim for claim in plain_claims(row["text"]) if not labelled(row, claim)] == []
+
+
+def test_no_doubtful_sentence_is_ever_contradicted_whatever_was_measured() -> None:
+    for row in OTHERS:
+        for claim in extract_claims(row["text"]):
+            says = claim_kinds()[claim.kind].says
+            assert compare(claim, against_everything(claim), (1e12,), says=says).state == "ambiguous", row["text"]
+
+
+def test_a_plain_claim_is_contradicted_where_everything_measured_is_against_it() -> None:
+    for row in PLAIN:
+        for claim in plain_claims(row["text"]):
+            says = claim_kinds()[claim.kind].says
+            state = compare(claim, against_everything(claim), (1e12,), says=says).state
+            assert state == ("inconsistent" if says == "equals" else "contradicted")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1.5, 1e-5, 10^-5, 10⁻⁵, 1×10⁻⁵, 30 %, 1,000", (1.5, 1e-5, 1e-5, 1e-5, 1e-5, 0.3, 1000.0)),
+        ("3 × 10^-7 and 2·10⁻³", (3e-7, 2e-3)),
+        ("33% of 25 percent, 2 per cent, 5 percentage points", (0.33, 0.25, 0.02, 0.05)),
+        ("(2.5,1e-5) [0.91, 0.95] 10–20 -4", (0.91, 0.95, 10.0, 20.0, -4.0)),
+        ("SHA256, L2, v1.2.3, 8x8, ISO-27001, 2026-07-27, 12:30, 1/2", ()),
+        ("10^999 1e999", ()),
+    ],
+)
+def test_numbers_are_read_as_people_write_them(text: str, expected: tuple[float, ...]) -> None:
+    assert numbers(text) == pytest.approx(expected, rel=1e-12)
+
+
+def test_quotes_are_the_words_at_their_offsets() -> None:
+    text = "# Privacy\n\nFirst words. Training gives\nepsilon = 3 in\nall. More.\n\n| accuracy | 93 % |\n"
+    claims = extract_claims(text)
+    assert [(claim.kind, claim.value, claim.quote) for claim in claims] == [
+        ("epsilon", 3.0, "Training gives\nepsilon = 3 in\nall."),
+        ("accuracy", 0.93, "| accuracy | 93 % |"),
+    ]
+    assert all(text[claim.start : claim.end] == claim.quote for claim in claims)
+
+
+def test_what_stands_under_a_heading_of_aims_is_an_aim() -> None:
+    [claim] = extract_claims("## Targets for 2027\n\nThe accuracy is 97 %.")
+    assert (claim.hedged, claim.doubt) == (True, "hedged")
+    [claim] = extract_claims("## Results\n\nThe accuracy is 97 %.")
+    assert not claim.hedged
+
+
+def test_the_number_of_a_cited_paragraph_is_no_second_number() -> None:
+    [claim] = extract_claims("The accuracy is 97 %, as Article 15(3) asks for.")
+    assert (claim.value, claim.hedged) == (0.97, False)
+
+
+def test_a_claim_read_by_a_model_is_kept_only_if_its_quote_holds_the_value() -> None:
+    text = "We measured a lot. The accuracy is 97 %. It should be 99 %."
+    start = text.index("The accuracy")
+    end = text.index(" It should")
+    kept = claim_at("accuracy", 0.97, text, start, end)
+    assert kept is not None
+    assert (kept.value, kept.quote, kept.hedged) == (0.97, "The accuracy is 97 %.", False)
+    assert claim_at("accuracy", 0.99, text, start, end) is None
+    assert claim_at("beauty", 0.97, text, start, end) is None
+    aim = claim_at("accuracy", 0.99, text, text.index("It should"), len(text))
+    assert aim is not None
+    assert aim.hedged
+
+
+@given(
+    st.text(alphabet=st.sampled_from("epsilon=δ of1.,%|#\n -;?not \ue000\ue001\ue002clientsrounds10⁻⁵("), max_size=120)
+)
+def test_any_text_gives_claims_that_quote_it(text: str) -> None:
+    for claim in extract_claims(text):
+        assert text[claim.start : claim.end] == claim.quote
+        assert claim.kind in KINDS
+
+
+@given(st.text(alphabet="aB1.!?;#|- \n`*(", max_size=200))
+def test_sentences_hold_all_that_is_no_space_and_never_overlap(text: str) -> None:
+    found = list(sentences(text))
+    assert all(first.end <= second.start for first, second in itertools.pairwise(found))
+    for one in found:
+        assert text[one.start : one.end] == text[one.start : one.end].strip()
+        assert one.start < one.end
