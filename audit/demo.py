@@ -16,6 +16,7 @@ from typing import Literal
 
 from audit.federations import write_careful, write_careless
 from audit.run import Progress, Request, run_audit
+from audit.scripted_reader import Occasion
 from audit.system_folder import FolderError, rendered
 from reports.bundle import read_bundle
 from reports.judge import Result, Verdict, judge
@@ -30,7 +31,7 @@ from reports.verify import verify
 SEED = 2026
 """Of the federations; the audits derive theirs from what they audit."""
 Name = Literal["careless", "careful"]
-WRITERS: Mapping[Name, Callable[[Path, int], Path]] = {"careless": write_careless, "careful": write_careful}
+WRITERS: Mapping[Name, Callable[[Path, int, Occasion], Path]] = {"careless": write_careless, "careful": write_careful}
 FAIL, PASS, SKIPPED = Status.FAIL, Status.PASS, Status.SKIPPED
 EXPECTED: Mapping[Name, Mapping[str, Status]] = {
     "careless": {
@@ -167,7 +168,7 @@ def run_demo(
         toured = []
         for name, write in WRITERS.items():
             say(f"training the {name} federation on handwritten digits")
-            write(draft / name, seed)
+            write(draft / name, seed, Occasion(now.astimezone(UTC).date(), effort))
             with drawn(name) as progress:
                 toured.append(_toured(draft, name, office, progress))
         draft.replace(folder)

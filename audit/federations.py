@@ -19,6 +19,7 @@ from audit.digits import Digits, deal
 from audit.dp.accounting import recompute
 from audit.erasures import FOLDER as ERASURE
 from audit.erasures import write_honoured, write_pretended
+from audit.scripted_reader import Occasion, write_reader
 from audit.secure_rounds import SecureRounds
 from audit.system_folder import SystemFolder, rendered
 from reports.model import DifferentialPrivacy
@@ -73,12 +74,13 @@ SECURE = RoundConfig(
 """Every round's secure aggregation, but for what the round itself decides."""
 
 
-def write_careless(folder: Path, seed: int) -> Path:
+def write_careless(folder: Path, seed: int, occasion: Occasion | None = None) -> Path:
     """Train a federation whose server sees every client's update of one record, and write it as a system's folder.
 
     Args:
         folder: Must not exist; appears whole.
         seed: Of everything that is drawn.
+        occasion: The audit for which the reading of its document is recorded; None to record none.
 
     Returns:
         The folder.
@@ -102,11 +104,13 @@ def write_careless(folder: Path, seed: int) -> Path:
         known = _write_model(written, federation, state, digits) | {"recipe": CARELESS, "secure": CARELESS_SECURE}
         known |= _write_record(written, secure)
         known["erasure"] = write_pretended(written.place(ERASURE), seed)
-        written.text("technical-documentation.md", rendered("careless.md", known))
-        return written.finish("careless.toml", known)
+        document = written.text("technical-documentation.md", rendered("careless.md", known))
+        if occasion is not None:
+            write_reader(written, document, occasion)
+        return written.finish("careless.toml", known | {"read": occasion is not None})
 
 
-def write_careful(folder: Path, seed: int) -> Path:
+def write_careful(folder: Path, seed: int, occasion: Occasion | None = None) -> Path:
     """Train a federation whose server sees noised sums alone, and write it as a system's folder.
 
     In a rehearsal round each client trains on one planted record and on nothing of its own; what it would send is
@@ -115,6 +119,7 @@ def write_careful(folder: Path, seed: int) -> Path:
     Args:
         folder: Must not exist; appears whole.
         seed: Of everything that is drawn.
+        occasion: The audit for which the reading of its document is recorded; None to record none.
 
     Returns:
         The folder.
@@ -137,8 +142,10 @@ def write_careful(folder: Path, seed: int) -> Path:
         known = _write_model(written, federation, state, digits) | {"recipe": CAREFUL} | _protection()
         known |= _write_record(written, secure)
         known["erasure"] = write_honoured(written.place(ERASURE), seed)
-        written.text("technical-documentation.md", rendered("careful.md", known))
-        return written.finish("careful.toml", known)
+        document = written.text("technical-documentation.md", rendered("careful.md", known))
+        if occasion is not None:
+            write_reader(written, document, occasion)
+        return written.finish("careful.toml", known | {"read": occasion is not None})
 
 
 def _secure_rounds(
