@@ -14,19 +14,21 @@ if TYPE_CHECKING:
 LONGEST = 100
 """Characters of a quote in the terminal."""
 _STATUSES = {
-    "invalid_output": "no usable answer",
-    "not_asked": "not asked",
-    "withheld": "withheld: the document was seen to steer its reader",
-}
-_BANDS = {
-    "no_gap_found": ("evidence for it; no gap found", "green"),
-    "likely_gap": ("a likely gap", "yellow"),
-    "unclear": ("can be read either way", None),
+    "invalid_output": "not assessed: no usable answer",
+    "not_asked": "not assessed: not asked",
+    "withheld": "not assessed: the document was seen to steer its reader",
 }
 _SILENT = {
-    "insufficient_evidence": "the documents do not say",
-    "not_applicable": "the reader takes it not to concern this system",
+    "insufficient_evidence": "not enough evidence: the documents do not say",
+    "not_applicable": "not enough evidence: the reader takes it not to concern this system",
 }
+_SPOKEN = {
+    "supports": "evidence for it",
+    "partially_supports": "evidence for some of it",
+    "contradicts": "evidence against it",
+}
+_BANDS = {"no_gap_found": "no gap found", "likely_gap": "a likely gap", "unclear": "unclear"}
+_COLOURS = {"no_gap_found": "green", "likely_gap": "yellow"}
 
 
 def text_of(assessment: "Assessment") -> str:
@@ -58,19 +60,19 @@ def _lines(assessment: "Assessment") -> Iterator[str]:
 
 
 def _reading(one: "Assessed") -> str:
-    told, colour = _told(one)
     flags = f" ({', '.join(one.flags).replace('_', ' ')})" if one.flags else ""
-    return f"{one.control}  {_shown(one.document)}  {click.style(told, fg=colour)}{flags}"
+    return f"{one.control}  {_shown(one.document)}  {_told(one)}{flags}"
 
 
-def _told(one: "Assessed") -> tuple[str, str | None]:
-    if one.status != "answered":
-        return _STATUSES[one.status], "red"
+def _told(one: "Assessed") -> str:
+    if one.answer is None:
+        return click.style(_STATUSES[one.status], fg="red")
     if one.answer in _SILENT:
-        return _SILENT[one.answer], None
+        return _SILENT[one.answer]
     if one.answer == "contradicts":
-        return "a passage against it", "red"
-    return _BANDS[one.band]
+        return click.style(_SPOKEN[one.answer], fg="red")
+    told = f"{_SPOKEN[one.answer]}; {_BANDS[one.band]}"
+    return click.style(told, fg=_COLOURS[one.band]) if one.band in _COLOURS else told
 
 
 def _claim(claim: "ClaimRecord") -> str:

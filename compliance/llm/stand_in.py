@@ -5,22 +5,20 @@ baseline of `compliance.lexical`, fitted on the very excerpts that it would be m
 it. Ask for it by the name `compliance.limitations.STAND_IN_MODEL`: every page about it then says what it is.
 """
 
-import json
 import re
+from collections.abc import Mapping
 from functools import cache
 
 from compliance.aggregate import Answer
 from compliance.aireg import shipped_dataset
 from compliance.lexical import Isotonic, fit_isotonic, hedge_density, to_scores
-from compliance.llm.fake_model import Request, Say, Step
+from compliance.llm.fake_judge import Asked, says, scripted
+from compliance.llm.fake_model import Request, Step
 
 __all__ = ["stand_in"]
 
 LEAST_SHARE = 1 / 3
 """Of a duty's longer words; with fewer in the part, the part does not speak of it."""
-_PART = re.compile(r"<<<DOCUMENT ([0-9a-f]{16})\n(.*)\n\1 DOCUMENT>>>\Z", re.DOTALL)
-_CODE = re.compile(r"\nCODE WORD\n([0-9a-f]{16})\n")
-_DUTY = re.compile(r"\ADUTY\n(.*?)\n\nWhere it stands: ", re.DOTALL)
 _LONGER_WORD = re.compile(r"[^\W\d_]{5,}")
 _SENTENCE = re.compile(r"[^.!?\n|#*]{20,300}[.!?]")
 _REASON = "A scripted stand-in counted words of reservation; no language model read this part."
@@ -29,25 +27,17 @@ _GAP = "A stand-in that counts words cannot say what is missing."
 
 def stand_in(request: Request) -> Step:
     """Answer one question of the judge by counting words."""
-    content = next((message["content"] for message in request.messages if message["role"] == "user"), "")
-    part, code, duty = _PART.search(content), _CODE.search(content), _DUTY.search(content)
-    if part is None or code is None or duty is None:
-        return Say("This stand-in answers the questions of the judge alone.")
-    text = part[2]
-    wanted = _stems(duty[1])
-    score = int(to_scores(_fitted()(hedge_density(text))))
-    speaks = len(wanted & _stems(text)) >= LEAST_SHARE * len(wanted)
-    quote = _nearest_sentence(text, wanted)
+    return _COUNTING(request)
+
+
+def _counted(asked: Asked) -> Mapping[str, object]:
+    wanted = _stems(asked.duty)
+    score = int(to_scores(_fitted()(hedge_density(asked.part))))
+    speaks = len(wanted & _stems(asked.part)) >= LEAST_SHARE * len(wanted)
+    quote = _nearest_sentence(asked.part, wanted)
     answer = _answer(score) if speaks and quote else "insufficient_evidence"
-    said = {
-        "reason": _REASON,
-        "answer": answer,
-        "score": score,
-        "quotes": [quote] if quote and answer != "insufficient_evidence" else [],
-        "gaps": [] if answer == "supports" else [_GAP],
-        "code": code[1],
-    }
-    return Say(json.dumps(said, ensure_ascii=False))
+    quotes = [quote] if answer != "insufficient_evidence" else []
+    return {**says(answer, score, quotes, [] if answer == "supports" else [_GAP]), "reason": _REASON}
 
 
 def _answer(score: int) -> Answer:
@@ -71,3 +61,6 @@ def _nearest_sentence(text: str, wanted: frozenset[str]) -> str:
     """Return the sentence that shares most words with the duty, the first of several; empty where there is none."""
     sentences = [found.group().strip() for found in _SENTENCE.finditer(text)]
     return max(sentences, key=lambda sentence: len(wanted & _stems(sentence)), default="")
+
+
+_COUNTING = scripted(_counted)
