@@ -41,7 +41,7 @@ def canonical_json(value: object) -> bytes:
     """
     try:
         return _PLAIN.encode(_plain(value)).encode("utf-8")
-    except (_NotPlainError, UnicodeEncodeError, RecursionError):
+    except (_NotPlainError, TypeError, UnicodeEncodeError, RecursionError):
         pass  # RFC 8785 has something of its own to say about it
     try:
         return rfc8785.dumps(cast("Any", value))
@@ -71,7 +71,7 @@ def _plain(value: object) -> object:
         return value
     if kind is dict:
         members = cast("dict[str, object]", value)
-        if all(type(name) is str and name.isascii() for name in members):
+        if "".join(members).isascii():
             return {name: _plain(member) for name, member in members.items()}
     elif kind is list or kind is tuple:
         return [_plain(one) for one in cast("list[object]", value)]

@@ -7,20 +7,18 @@
 Digests stop accidents, not forgers: `root`, an RFC 6962 tree head over all entries, is what a policy can pin.
 """
 
-import contextlib
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from compliance.errors import CassetteError
 from compliance.judge_file import CassetteMode
-from compliance.llm.cassette_entry import AlteredEntryError, Entry, entry_bytes, exchange_key, read_entry
+from compliance.llm.cassette_entry import AlteredEntryError, Entry, entry_bytes, exchange_key, measured, read_entry
 from reports.canonical import canonical_json
 from reports.merkle import root as tree_head
 
-__all__ = ["Cassette", "CassetteMiss", "Entry", "exchange_key"]
+__all__ = ["Cassette", "CassetteMiss", "Entry", "exchange_key", "measured"]
 
 LARGEST_ENTRY = 16 << 20
 """Bytes; a request holds a part of a document, a reply at most 1 MiB."""
@@ -67,7 +65,7 @@ class Cassette:
 
     def file_of(self, key: str) -> Path:
         """Return where the entry of a key lies, or would lie."""
-        return self.path / key[:2] / f"{key}.json"
+        return self.path / f"{key[:2]}/{key}.json"
 
     def find(self, key: str, request: Mapping[str, object] | None = None) -> Entry | None:
         """Return a recorded exchange, None where there is none.
@@ -122,7 +120,8 @@ class Cassette:
         file = self.file_of(key)
         try:
             with file.open("rb") as opened:
-                data = opened.read(LARGEST_ENTRY + 1)
+                # asked for a length, Python sets that much memory aside, whatever the file holds
+                data = opened.read() if os.fstat(opened.fileno()).st_size <= LARGEST_ENTRY else b""
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -143,12 +142,9 @@ def _altered(file: Path, why: str) -> CassetteError:
 
 def _write_whole(file: Path, data: bytes) -> None:
     """Write a file so that it is there whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".part")
+    part = file.with_name(f".{file.stem}.{os.getpid()}.part")
     try:
-        with os.fdopen(handle, "wb") as opened:
-            opened.write(data)
-        Path(name).replace(file)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise
+        part.write_bytes(data)
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from reports.canonical import canonical_json, strict_json
 from reports.errors import ReportError
 
-__all__ = ["AlteredEntryError", "Entry", "entry_bytes", "exchange_key", "read_entry"]
+__all__ = ["AlteredEntryError", "Entry", "entry_bytes", "exchange_key", "measured", "read_entry"]
 
 _DIGEST_AT_THE_END = re.compile(rb',"sha256":"([0-9a-f]{64})"(,"status":[0-9]{3}\}\n?)$')
 _LONGEST_END = 110
@@ -37,7 +37,14 @@ class Entry:
 
 def exchange_key(request: Mapping[str, object]) -> str:
     """Return the key of a request with `path`, `body` and `sample`, 64 hexadecimal digits."""
-    return hashlib.sha256(canonical_json([request["path"], request["body"], request["sample"]])).hexdigest()
+    return measured(request)[1]
+
+
+def measured(request: Mapping[str, object]) -> tuple[int, str]:
+    """Return the bytes of a request's body in canonical form, and the request's key."""
+    body = canonical_json(request["body"])
+    parts = (b"[", canonical_json(request["path"]), b",", body, b",", canonical_json(request["sample"]), b"]")
+    return len(body), hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def entry_bytes(entry: Entry) -> tuple[bytes, str]:

@@ -14,7 +14,7 @@ import httpx
 
 from compliance.errors import EndpointError
 from compliance.llm.budget import Budget, Usage
-from compliance.llm.cassette import Cassette, CassetteMiss, Entry, exchange_key
+from compliance.llm.cassette import Cassette, CassetteMiss, Entry, measured
 from compliance.llm.endpoint import Endpoint
 from compliance.llm.ladder import Manner, adapted, request_body
 from compliance.llm.network import pinned_transport
@@ -32,7 +32,7 @@ class Egress:
     requests: int = 0
     """Retries included."""
     bytes_sent: int = 0
-    """Of the bodies."""
+    """Of the bodies, written without blanks."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,9 @@ class Exchanges:
         """
         body = request_body(self._endpoint, manner, query.messages, query.schema, query.sample)
         request = {"body": body, "path": manner.path, "sample": query.sample}
-        key = exchange_key(request)
-        content = json.dumps(body, ensure_ascii=False).encode("utf-8")  # in the schema's order, which grammars follow
-        recorded = self._replayed(key, request, query, len(content))
-        reached = recorded or await self._send(manner.path, content)
+        size, key = measured(request)
+        recorded = self._replayed(key, request, query, size)
+        reached = recorded or await self._send(manner.path, body, size)
         self.usage += Usage(requests=1, retries=reached.retries)
         following: Manner | None = manner
         if reached.status != 200:
@@ -145,7 +144,8 @@ class Exchanges:
             )
         return None
 
-    async def _send(self, path: str, content: bytes) -> Reached:
+    async def _send(self, path: str, body: Mapping[str, object], size: int) -> Reached:
+        content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8")  # in the schema's order
         if self._sender is None:
             endpoint = self._endpoint
             transport = self._transport or pinned_transport(endpoint.target, endpoint.max_concurrency)
@@ -153,7 +153,7 @@ class Exchanges:
 
         def count() -> None:
             self.budget.take()
-            self.egress, self.sent = _more(self.egress, 1, len(content)), _more(self.sent, 1, len(content))
+            self.egress, self.sent = _more(self.egress, 1, size), _more(self.sent, 1, size)
 
         return await self._sender.post(path, content, count)
 

@@ -78,8 +78,8 @@ def request_body(
     body: dict[str, object] = {
         "model": endpoint.model,
         "messages": _instructed(messages, schema, manner.rung),
-        "temperature": endpoint.temperature,
-        "top_p": endpoint.top_p,
+        "temperature": _short(endpoint.temperature),
+        "top_p": _short(endpoint.top_p),
         "seed": endpoint.seed + sample,
         "max_tokens": endpoint.max_tokens,
     }
@@ -129,6 +129,11 @@ def refused_parameter(status: int, body: str) -> str | None:
     first = re.search(r"(?<![a-z_])(max_tokens|max_completion_tokens)(?![a-z_])", text)
     # "'max_tokens' is not supported, use 'max_completion_tokens'": the first of the two is the one that is refused
     return first[1] if first and named.startswith("max") else named
+
+
+def _short(number: float) -> float | int:
+    """Return a number that is written alike on the wire and in a recording."""
+    return int(number) if number.is_integer() else number
 
 
 def _other_path(path: str) -> str:

@@ -8,6 +8,7 @@ An answer is never guessed: two objects, a member twice, NaN, or a word beside t
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from reports.canonical import strict_json
 from reports.errors import ReportError
@@ -100,57 +101,52 @@ def schema_fault(value: object, schema: object, place: str = "") -> str:
     Read are `type`, `enum`, `required`, `properties`, `items`, and the bounds of lengths; other words are passed over.
     Bounds of numbers are among those: an answer lists its numbers in `enum`, which servers enforce.
     """
-    if not isinstance(schema, Mapping):
+    if not isinstance(schema, dict):
         return ""
-    at = place or "it"
     kinds = schema.get("type")
-    names = [kinds] if isinstance(kinds, str) else kinds
-    if isinstance(names, list) and not any(_is(value, str(name)) for name in names):
-        return f"{at} is not of the type {' or '.join(map(str, names))}"
+    if kinds is not None and not any(_is(value, kind) for kind in (kinds if isinstance(kinds, list) else (kinds,))):
+        return f"{place or 'it'} is not of the type {' or '.join([kinds] if isinstance(kinds, str) else kinds)}"
     allowed = schema.get("enum")
-    if isinstance(allowed, list) and not any(type(value) is type(one) and value == one for one in allowed):
-        return f"{at} is not one of {', '.join(map(str, allowed))}"
-    match value:
-        case dict():
-            return _object_fault(value, schema, place)
-        case list():
-            if fault := _length_fault(len(value), schema, "Items", at):
-                return fault
-            found = (schema_fault(one, schema.get("items"), f"{at}[{i}]") for i, one in enumerate(value))
-            return next(filter(None, found), "")
-        case str():
-            return _length_fault(len(value), schema, "Length", at)
+    if allowed is not None and not any(type(value) is type(one) and value == one for one in allowed):
+        return f"{place or 'it'} is not one of {', '.join(map(str, allowed))}"
+    if type(value) is str:
+        return _length_fault(len(value), schema, "Length", place)
+    if type(value) is list:
+        return _length_fault(len(value), schema, "Items", place) or _items_fault(value, schema.get("items"), place)
+    return _object_fault(value, schema, place) if type(value) is dict else ""
+
+
+def _items_fault(values: list[object], schema: object, place: str) -> str:
+    for index, one in enumerate(values):
+        if fault := schema_fault(one, schema, f"{place or 'it'}[{index}]"):
+            return fault
     return ""
 
 
-def _object_fault(value: dict[str, object], schema: Mapping[str, object], place: str) -> str:
-    required, properties = schema.get("required"), schema.get("properties")
-    for name in required if isinstance(required, list) else ():
+def _object_fault(value: dict[str, object], schema: dict[str, Any], place: str) -> str:
+    for name in schema.get("required", ()):
         if name not in value:
-            return f"{place}{'.' if place else ''}{name} is missing"
-    if not isinstance(properties, Mapping):
-        return ""
-    inner = (
-        schema_fault(value[name], one, f"{place}{'.' if place else ''}{name}")
-        for name, one in properties.items()
-        if name in value
-    )
-    return next(filter(None, inner), "")
-
-
-def _length_fault(length: int, schema: Mapping[str, object], what: str, at: str) -> str:
-    most, least = schema.get(f"max{what}"), schema.get(f"min{what}")
-    if isinstance(most, int) and length > most:
-        return f"{at} is longer than {most}"
-    if isinstance(least, int) and length < least:
-        return f"{at} is shorter than {least}"
+            return f"{_inside(place, name)} is missing"
+    for name, one in schema.get("properties", {}).items():
+        if name in value and (fault := schema_fault(value[name], one, _inside(place, name))):
+            return fault
     return ""
+
+
+def _inside(place: str, name: str) -> str:
+    return f"{place}.{name}" if place else name
+
+
+def _length_fault(length: int, schema: dict[str, Any], what: str, place: str) -> str:
+    most, least = schema.get(f"max{what}"), schema.get(f"min{what}")
+    if most is not None and length > most:
+        return f"{place or 'it'} is longer than {most}"
+    return f"{place or 'it'} is shorter than {least}" if least is not None and length < least else ""
 
 
 def _is(value: object, name: str) -> bool:
-    if isinstance(value, bool):
-        return name == "boolean"
-    return isinstance(value, _TYPES.get(name, (object,)))
+    kind = type(value)
+    return kind in _TYPES.get(name, (kind,))
 
 
 def _member(value: object, name: str) -> object:
