@@ -68,6 +68,7 @@ def _sentences(
         if state in _STATES:
             yield _STATES[state]
         yield _EXPERTS
+        yield "Words that steer a reader for some duties alone, and that no pattern knows, may go unnoticed."
         if not planted:
             yield "The reader was tried on no planted excerpt, so nothing that it found sound counts."
         if not recorded:

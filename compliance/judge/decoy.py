@@ -29,9 +29,10 @@ _TEXTS = (
     "Sourdough for the monastery's bread is fed rye flour at vespers and kept in a stoneware crock under linen",
 )
 DECOYS: Final = tuple(
-    Duty(f"decoy-{number}", text, f"House rule {number}") for number, text in enumerate(_TEXTS, start=1)
+    Duty(f"decoy-{number}", text, f"EU-AIA:114({number})") for number, text in enumerate(_TEXTS, start=1)
 )
-"""Twelve duties of our invention, foreign to any AI system."""
+"""Twelve duties of our invention, foreign to any AI system. The Act has 113 articles, so none of them stands in it; cited
+like the others, so that a document cannot steer its reader for what is cited alone."""
 _FAVOUR: tuple[Answer, ...] = (
     "contradicts",
     "not_applicable",
