@@ -20,7 +20,8 @@ _READER = (
     r"(?:ai|llm|language model|assistant|auditor|assessor|judge|evaluator|grader|reviewer|chatbot|model)"
     r"\b(?! (?:card|was|is|has|owner|provider|act\b))"
 )
-_SECRET = (
+_WHOLE = r"(?:document|system|section|control|duty|answer|text|provider)"
+_UNSAID = (
     r"(?:this|these|gaps?|instructions?|notes?|comments?|messages?|prompts?|weakness|shortcoming|section|anything|it)"
 )
 
@@ -31,7 +32,7 @@ _FORGET: tuple[tuple[str, str], ...] = (
     ),
     (
         r"ignore|disregard|forget",
-        rf"(?: everything| anything| what| whatever| the| these| those| this){_NEAR}\b(?:above|previously|before this)\b",
+        rf"(?: everything| anything| what| the| these| those| this){_NEAR}\b(?:above|previously|before this)\b",
     ),
     (r"ignore|disregard|forget|override|overrule", rf" ?(?:the|these|those|every) ?{_RULES}"),
     (
@@ -70,8 +71,7 @@ _SCORE: tuple[tuple[str, str], ...] = (
     ),
     (
         r"score|grade",
-        rf" ?(?:this|it|that|them|everything|all|every|the (?:document|system|section|control|duty|answer|text|provider))"
-        rf"\b{_NEAR}{_TOP}",
+        rf" ?(?:this|it|that|them|everything|all|every|the {_WHOLE})\b{_NEAR}{_TOP}",
     ),
     (r"score|grade|rating", rf"{_NEAR}\b(?:must|should|shall|has to|needs to) ?be ?(?:at least |set to )?{_TOP}"),
     (r"bewerte|benote|vergib|vergeben sie", rf"{_GAP}(?:\b[45]\b|hochst|hoechst|maximal|bestnote|beste)"),
@@ -84,7 +84,7 @@ _SCORE: tuple[tuple[str, str], ...] = (
 _ANSWER: tuple[tuple[str, str], ...] = (
     (
         r"answer|respond|output|return|reply|conclude|state|say",
-        rf"\b{_NEAR}[\"'`:(]? ?\b(?:supports\b|fully (?:compliant|supports|met|conforms)|partially_supports|not_applicable)",
+        rf"\b{_NEAR}[\"'`:(]? ?\b(?:supports\b|fully (?:compliant|met|conforms)|partially_supports|not_applicable)",
     ),
     (r"answer|respond|output|return|reply", rf"\b{_NEAR}[\"'](?:fully|supports|yes)[\"']"),
     (
@@ -97,7 +97,7 @@ _ANSWER: tuple[tuple[str, str], ...] = (
 )
 _MACHINERY: tuple[tuple[str, str], ...] = (
     (r"system prompt|systemprompt|system message|developer message|hidden prompt|prompt systeme|systemnachricht", r""),
-    (r"do not|don't|never|must not", rf" ?(?:mention|report|quote|reveal|disclose|flag|cite)\b{_NEAR}\b{_SECRET}\b"),
+    (r"do not|don't|never|must not", rf" ?(?:mention|report|quote|reveal|disclose|flag|cite)\b{_NEAR}\b{_UNSAID}\b"),
     (r"erwahne|erwaehne|zitiere|melde", rf"{_NEAR}\b(?:nicht|keine|kein)\b"),
     (r"ne mentionne[zr]?|ne cite[zr]?|ne signale[zr]?|no mencione|no cite|no informe", r"s?\b"),
 )

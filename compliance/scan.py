@@ -131,5 +131,5 @@ def _overlaps(spans: Sequence[Span], start: int, end: int) -> bool:
 
 
 def _excerpt(text: str, start: int, end: int) -> str:
-    shown = _UNPRINTABLE.sub(lambda found: f"<U+{ord(found.group()):04X}>", text[start : min(end, start + _EXCERPT)])
+    shown = _UNPRINTABLE.sub(lambda found: f"⟦U+{ord(found.group()):04X}⟧", text[start : min(end, start + _EXCERPT)])
     return shown if len(shown) <= _EXCERPT else shown[: _EXCERPT - 1] + "…"
