@@ -16,7 +16,8 @@ STAND_IN_LABEL: Final = (
 """Stands on every page that shows what it said."""
 _EXPERTS = (
     "The experts that readers are measured against judged by the text of 2024, on synthetic excerpts of about 800 "
-    "words and one article each; no federated system was among them, and within violations they agree little (alpha 0.145)."
+    "words and one article each; no federated system was among them, and within violations they agree little "
+    "(alpha 0.145)."
 )
 _STATES: Final[dict[AdmissionState, str]] = {
     "not_admitted": "The reader does not meet the calibration bar; what it read decides nothing.",
