@@ -1,10 +1,27 @@
 """A small system and findings of it, for the tests of rows, claims and thresholds. No test itself."""
 
 import hashlib
-from datetime import date
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
-from reports.model import Artifact, Basis, Finding, Severity, Status, Strength, System, fingerprint
+from reports.check import Check, Context
+from reports.model import (
+    Artifact,
+    Basis,
+    Confidentiality,
+    Document,
+    Effort,
+    Evidence,
+    Finding,
+    Severity,
+    Status,
+    Strength,
+    System,
+    evidence_path,
+    fingerprint,
+)
 
 NAME = "ward"
 
@@ -32,3 +49,42 @@ def finding(check: str, status: Status = Status.PASS, **given: Any) -> Finding:
         **given,
     }
     return Finding(check=check, status=status, **given)
+
+
+class Shelf:
+    """Keeps evidence in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, tuple[bytes, Confidentiality]] = {}
+
+    def put_evidence(self, data: bytes, media_type: str, confidentiality: Confidentiality, name: str) -> Evidence:
+        """Keep bytes under their digest."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        self.kept[sha256] = (data, confidentiality)
+        return Evidence(
+            sha256=sha256, path=evidence_path(sha256), size=len(data), media_type=media_type,
+            confidentiality=confidentiality, name=name,
+        )  # fmt: skip
+
+
+def ask(
+    check: Check,
+    declared: System,
+    folder: Path,
+    findings: Iterable[Finding] = (),
+    *,
+    now: datetime = datetime(2027, 6, 1, 9, tzinfo=UTC),
+    shelf: Shelf | None = None,
+) -> list[Finding]:
+    """Return what a check answers about a system in a folder, after the given findings."""
+    context = Context(
+        check=check, system=declared, seed=7, effort=Effort.SMOKE, folder=folder, now=now, store=shelf or Shelf(),
+        findings=tuple(findings),
+    )  # fmt: skip
+    return list(check.ask(declared, context))
+
+
+def document(folder: Path, name: str, text: str, kind: str = "technical-documentation", **given: Any) -> Document:
+    """Write a document and return how the system file names it."""
+    (folder / name).write_text(text, encoding="utf-8")
+    return Document(path=artifact(name, "documents.path"), kind=kind, **given)
