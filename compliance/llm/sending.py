@@ -5,6 +5,9 @@
 
 Retried are 408, 409, 425, 429, 5xx, a connection that fails, and silence. Back-off with full jitter: M. Brooker,
 "Exponential Backoff and Jitter", AWS Architecture Blog, 2015. Retry-After: RFC 9110 section 10.2.3.
+
+Requests go to the transport itself, past `httpx.AsyncClient`: so there is no proxy variable, no `.netrc`, no cookie and
+no redirect to switch off, and a `Location` that is no address is still told as a redirect.
 """
 
 import asyncio
@@ -21,6 +24,7 @@ import httpx
 from compliance.errors import EndpointError
 from compliance.llm.endpoint import Endpoint, redact
 from compliance.llm.ladder import refuses_format
+from reports.version import VERSION
 
 __all__ = ["LARGEST_REPLY", "Clock", "Reached", "Sender", "retry_after_seconds"]
 
@@ -29,6 +33,12 @@ LARGEST_REPLY = 1 << 20
 LONGEST_WAIT_S = 60.0
 """Of a Retry-After that is obeyed."""
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 30.0
+_HEADERS = {
+    "User-Agent": f"fedaudit/{VERSION}",
+    "Content-Type": "application/json",
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",  # a packed reply could be larger than what was counted
+}
 _IN_PASSING = frozenset({408, 409, 425, 429})
 _WHOLE_SECONDS = re.compile(r"[0-9]{1,9}")
 
@@ -77,16 +87,12 @@ class Sender:
         self._slots = asyncio.Semaphore(endpoint.max_concurrency)
         written = endpoint.target.written
         self._origin = f"{written.scheme}://{endpoint.target.authority}"
-        self._http = httpx.AsyncClient(
-            transport=transport,
-            trust_env=False,  # no proxy, no .netrc
-            follow_redirects=False,
-            timeout=httpx.Timeout(endpoint.timeout_s, pool=None),  # the semaphore is the queue
-        )
+        self._transport = transport
+        self._timeout = httpx.Timeout(endpoint.timeout_s, pool=None).as_dict()  # the semaphore is the queue
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._http.aclose()
+        await self._transport.aclose()
 
     async def post(self, path: str, content: bytes, take: Callable[[], None]) -> Reached:
         """Return what the server answers in the end: 200, or a status that another attempt would not change.
@@ -124,33 +130,33 @@ class Sender:
             retries += 1
 
     async def _attempt(self, path: str, content: bytes, left: float) -> _Attempt | httpx.TransportError:
-        begun = self._clock.monotonic()
-        headers = {
-            "Content-Type": "application/json",
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",  # a packed reply could be larger than what was counted
-            **self._endpoint.headers(),
-        }
+        until = self._clock.monotonic() + left
+        headers = {**_HEADERS, **self._endpoint.headers()}
+        url, more = self._origin + path, {"timeout": self._timeout}
+        request = httpx.Request("POST", url, content=content, headers=headers, extensions=more)
         try:
-            async with (
-                asyncio.timeout(left),
-                self._http.stream("POST", self._origin + path, content=content, headers=headers) as reply,
-            ):
-                chunks, size = [], 0
-                async for chunk in reply.aiter_raw():
-                    chunks.append(chunk)
-                    size += len(chunk)
-                    if size > LARGEST_REPLY:
-                        raise self._error(
-                            "too_large", f"sent more than {LARGEST_REPLY >> 20} MiB", "Ask another model."
-                        )
-                    if self._clock.monotonic() - begun > left:
-                        raise self._deadline()
-                return _Attempt(reply.status_code, self._text(b"".join(chunks)), reply.headers)
+            async with asyncio.timeout(left):
+                reply = await self._transport.handle_async_request(request)
+                try:
+                    data = await self._read(reply, until)
+                finally:
+                    await reply.aclose()
+            return _Attempt(reply.status_code, self._text(data), reply.headers)
         except TimeoutError:
             raise self._deadline() from None
         except httpx.TransportError as error:
             return error
+
+    async def _read(self, reply: httpx.Response, until: float) -> bytes:
+        chunks, size = [], 0
+        async for chunk in reply.aiter_raw():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > LARGEST_REPLY:
+                raise self._error("too_large", f"sent more than {LARGEST_REPLY >> 20} MiB", "Ask another model.")
+            if self._clock.monotonic() > until:
+                raise self._deadline()
+        return b"".join(chunks)
 
     def _text(self, data: bytes) -> str:
         text = data.decode("utf-8", "replace")

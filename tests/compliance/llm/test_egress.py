@@ -51,7 +51,8 @@ def test_this_machine_needs_no_consent(url: str, authority: str) -> None:
         "0", "0x", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[0:0:0:0:0:0:0:1]", "[::01]", "[::1%25lo]", "[::1%lo]",
         "[::]", "[fe80::1]", "[fe80::1%25eth0]", "169.254.169.254", "169.254.1.1", "localhost.", "1.2.3", "1.2.3.4.5",
         "256.0.0.1", "127.0.0.1.nip.io.", "１２７.0.0.1", "127。0。0。1", "ⓛocalhost", "local_host", "-a.example",
-        "a..b", "", "[", "[]", "[::1", "::1", "%6c%6f%63%61%6c%68%6f%73%74", "a" * 64 + ".org", "127.0.0.1\\@evil.example",
+        "a..b", "", "[", "[]", "[::1", "::1", "%6c%6f%63%61%6c%68%6f%73%74", "a" * 64 + ".org",
+        "127.0.0.1\\@evil.example",
     ],
 )  # fmt: skip
 def test_odd_spellings_of_hosts_are_refused_before_any_name_is_resolved(host: str) -> None:
