@@ -266,9 +266,16 @@ def read_calibration(path: Path) -> Calibration:
         message = f"{path}: schema: is not {SCHEMA!r}"
         raise CalibrationError("calibration.schema", message, "Give what `fedaudit compliance calibrate -o` wrote.")
     if members.get("sha256") != _digest(members):
-        message = f"{path}: sha256: is not the digest of the other members, so the file was changed"
-        raise CalibrationError("calibration.altered", message, "Calibrate again with `fedaudit compliance calibrate`.")
-    return parse_noun(Calibration, members, path, CalibrationError, "calibration")
+        raise _altered(path)
+    found = parse_noun(Calibration, members, path, CalibrationError, "calibration")
+    if found != sealed(found):  # a member that may be null was left out: we never write that
+        raise _altered(path)
+    return found
+
+
+def _altered(path: Path) -> CalibrationError:
+    message = f"{path}: sha256: is not the digest of the other members, so the file was changed"
+    return CalibrationError("calibration.altered", message, "Calibrate again with `fedaudit compliance calibrate`.")
 
 
 def _digest(members: dict[str, object]) -> str:

@@ -1,5 +1,6 @@
 """The calibration bar: published readers on either side of it, its edges, and what can never be admitted."""
 
+import hashlib
 import json
 from dataclasses import replace
 from datetime import date
@@ -16,6 +17,7 @@ from compliance.aireg import Dataset, Item, dataset_of, read_scores, shipped_dat
 from compliance.calibration import Calibration, Fingerprint, calibrate, calibration_bytes, read_calibration
 from compliance.calibration_file import Estimate, Plain, Undefined
 from compliance.errors import CalibrationError
+from reports.canonical import canonical_json
 
 ROOT = Path(__file__).parents[2]
 EXPECTED = json.loads((ROOT / "tests/vectors/compliance/aireg_expected.json").read_bytes())
@@ -288,18 +290,15 @@ def test_what_is_no_calibration_is_refused(tmp_path: Path) -> None:
         read_calibration(tmp_path / "other.json")
 
 
-def test_a_sealed_file_that_lacks_a_member_is_told_which(tmp_path: Path) -> None:
-    """Whoever seals anew must still write a whole calibration."""
-    import hashlib
-
-    from reports.canonical import canonical_json
-
+@pytest.mark.parametrize(
+    ("lost", "told"), [("metrics", "metrics: is missing"), ("panel", "was changed"), ("fingerprint", "was changed")]
+)
+def test_whoever_seals_anew_must_still_write_a_whole_calibration(tmp_path: Path, lost: str, told: str) -> None:
     members: dict[str, Any] = json.loads(calibration_bytes(calibrated(PUBLISHED, {})))
-    del members["metrics"], members["sha256"]
-    members["sha256"] = hashlib.sha256(canonical_json(members)).hexdigest()
+    others = {name: member for name, member in members.items() if name not in (lost, "sha256")}
     path = tmp_path / "calibration.json"
-    path.write_text(json.dumps(members))
-    with pytest.raises(CalibrationError, match="metrics: is missing"):
+    path.write_text(json.dumps({**others, "sha256": hashlib.sha256(canonical_json(others)).hexdigest()}))
+    with pytest.raises(CalibrationError, match=told):
         read_calibration(path)
 
 
