@@ -92,8 +92,8 @@ def _against_declaration(claim: Claim, declaration: Sequence[float]) -> Comparis
 
 def _by_status(measurements: Sequence[Measured], against: set[int]) -> Comparison:
     """Return what a set of findings says: one against it is enough, for it they must all have passed."""
-    if (found := next((one for one in measurements if id(one) in against), None)) is not None:
-        return Comparison("contradicted", found)
+    if worst := [one for one in measurements if id(one) in against]:
+        return Comparison("contradicted", max(worst, key=lambda one: one.low or 0.0))
     decided = [one for one in measurements if one.status != "undecided"]
     if not decided:
         return Comparison("untested", None)

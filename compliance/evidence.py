@@ -133,7 +133,8 @@ def _unasked(missing: tuple[str, ...]) -> Judged:
 
 def _by_control(findings: Iterable[Finding], catalogue: Catalogue) -> dict[str, list[Finding]]:
     """Return the findings that bear on each control, each once; a check that was not asked bears on none."""
-    resolved: dict[str, tuple[str, ...]] = {}
+    # a check that names a control by its id means that duty alone, not the others of its paragraph
+    resolved: dict[str, tuple[str, ...]] = {control.id: (control.id,) for control in catalogue.controls}
     bearing: dict[str, list[Finding]] = {}
     for finding in findings:
         if finding.status is Status.SKIPPED:
@@ -163,6 +164,7 @@ def _row(
 ) -> ControlRow:
     applies = applicability_of(control, on, catalogue, system)
     judged = judge_control(control, findings, kinds, system)
+    stale = control.polarity == "result" and _stale(findings, system)
     return ControlRow(
         control=control.id,
         title=control.text,
@@ -176,7 +178,7 @@ def _row(
         support=judged.support,
         strength=judged.strength,
         missing=judged.missing,
-        next_step=next_step(control, applies.state, judged.state, judged.missing, findings, _stale(findings, system)),
+        next_step=next_step(control, applies.state, judged.state, judged.missing, findings, stale),
         findings=tuple(one.fingerprint for one in findings),
     )
 

@@ -52,8 +52,10 @@ def next_step(
     """
     person = PERSON.get(control.role, f"the {control.role}")
     match applicability:
-        case "repealed" | "not_addressed" if state != "contradicted":
-            return f"Nobody has to act while it reads {applicability.replace('_', ' ')}; the reason is given."
+        case "repealed" if state != "contradicted":
+            return "Nobody has to act: the duty was repealed."
+        case "not_addressed" if state != "contradicted":
+            return "Nobody has to act: the duty is not addressed to this system as it is declared."
         case "condition_unknown" if control.condition is not None:
             word = control.condition
             first = f"{_sentence(person)} declares {word!r} or 'no-{word}' in [system] conditions."

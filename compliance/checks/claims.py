@@ -9,17 +9,22 @@ from compliance.documents import Document, documents_of
 from reports.canonical import canonical_json
 from reports.check import Context, check
 from reports.model import Basis, Finding, Measurement, Remedy, Severity, Status, Strength, System, Threshold
-from reports.wording import counted, number, quantity, visible
+from reports.wording import number, quantity, visible
 
 _STATUS = {"contradicted": Status.FAIL, "inconsistent": Status.FAIL, "consistent": Status.PASS}
 _TOLD = {
-    "contradicted": "a measurement contradicts it",
+    "contradicted": "which contradicts it",
     "inconsistent": "another statement of the same differs",
-    "ambiguous": "it does not plainly assert anything that could be held against a measurement",
+    "ambiguous": "it is not asserted plainly enough to be held against a measurement",
     "not_comparable": "what was measured is of another unit of privacy, or at another delta",
     "untested": "nothing was measured that decides it",
-    "not_contradicted": "no measurement contradicts it, and none could confirm it",
-    "consistent": "the measurement agrees",
+    "not_contradicted": "which does not contradict it and cannot confirm it",
+    "consistent": "which agrees",
+}
+_CLAIMED = {
+    "no_reconstruction": "that nothing can be rebuilt",
+    "secure_aggregation": "that updates are only seen in sum",
+    "unlearned": "that somebody was forgotten",
 }
 _LIMITS = {"at-most": "<=", "at-least": ">="}
 _BY_RULE = "Claims were found by English patterns; a claim in other words, or in another language, was not seen."
@@ -136,12 +141,15 @@ def _limit(value: float, one: ComparedClaim, status: Status) -> Threshold | None
 
 def _summary(one: ComparedClaim, of: int) -> str:
     source = one.document if len(one.document) <= 80 else f"…{one.document[-79:]}"
-    what = one.claim.kind.replace("_", " ")
-    value = "" if one.claim.value is None or one.claim.kind == "no_reconstruction" else f" {number(one.claim.value)}"
-    measured = f" ({one.finding}: {number(one.measured)})" if one.finding and one.measured is not None else ""
-    by_status = f" ({one.finding})" if one.finding and one.measured is None else ""
-    claims = f"{counted(of, 'claim')} of {what} in {visible(source)}"
-    return f"{claims}; of {what}{value} it is said: {_TOLD[one.state]}{measured}{by_status}."[:300]
+    name = one.claim.kind.replace("_", " ")
+    claimed = _CLAIMED.get(one.claim.kind) or f"{name} {number(one.claim.value or 0.0)}"
+    several = f", the gravest of {of} such claims" if of > 1 else ""
+    if one.finding is not None:
+        answer = f"answers {number(one.measured)}" if one.measured is not None else "was asked"
+        told = f"{one.finding} {answer}, {_TOLD[one.state]}"
+    else:
+        told = "the declaration agrees" if one.state == "consistent" else _TOLD[one.state]
+    return f"{visible(source)} claims {claimed}{several}; {told}."[:300]
 
 
 def _line(one: ComparedClaim, found: Mapping[tuple[str, str], Finding], classification: str) -> str:

@@ -160,6 +160,11 @@ def test_a_finding_counts_for_the_aspect_it_names_and_for_no_other() -> None:
     assert {one.control for one in rows if one.findings} == {LEAKS, TESTING}
 
 
+def test_a_control_s_own_id_means_that_duty_alone() -> None:
+    found = control_rows([finding("secagg.dropout", controls=("EU-AIA:15(4)",))], KINDS, CATALOGUE, ON, system=system())
+    assert {one.control for one in found if one.findings} == {"EU-AIA:15(4)"}  # nothing on continued learning
+
+
 def test_a_law_that_is_not_in_the_catalogue_counts_for_nothing() -> None:
     alien = finding("attack.linear", controls=("ISO-42001:6.1", "not a citation", "EU-AIA:999(1)"))
     rows = control_rows([alien], KINDS, CATALOGUE, ON, system=system())
