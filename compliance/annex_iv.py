@@ -7,6 +7,7 @@
 Regulation (EU) 2024/1689, Art. 11(1) and Annex IV. A gap is content: the file never says that a point is fulfilled.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -23,6 +24,7 @@ from compliance.annex_iv_nouns import (
 from compliance.annex_iv_points import CLAIMED, declared_statements, kind_of
 from compliance.assessment import Assessment
 from compliance.catalogue import Catalogue, Control, applicability_of
+from compliance.claims_compared import SYSTEM_FILE
 from compliance.documents import RESERVED_KINDS
 from compliance.evidence import about_another_model, control_rows
 from reports.canonical import canonical_json
@@ -37,17 +39,17 @@ _SHOWING = ("supports", "partially_supports", "contradicts")
 
 @dataclass(frozen=True)
 class ToldClaim:
-    """A claim in a document, and what the measurements say of it."""
+    """A claim, and what the measurements say of it."""
 
     kind: str
     """Of claims.json."""
     document: str
-    """Path; a claim of the system file is told by its key already."""
+    """Path, or `system.toml`."""
     quote: str
-    """Its words."""
-    start: int
-    """First character."""
-    end: int
+    """Its words; of the system file the line."""
+    start: int | None
+    """First character; None in the system file."""
+    end: int | None
     """One past the last."""
     state: str
     """Such as `contradicted`."""
@@ -131,11 +133,17 @@ def annex_iv_of(
 
 
 def claims_of(assessment: Assessment) -> tuple[ToldClaim, ...]:
-    """Return the claims that an assessment holds with their words."""
+    """Return the claims that an assessment holds; one of the system file is told by its kind and value."""
     return tuple(
-        ToldClaim(one.kind, one.source.document, one.source.quote, one.source.start, one.source.end, one.state)
+        ToldClaim(
+            one.kind,
+            one.source.document,
+            f"{one.kind} = {json.dumps(one.value)}" if one.source.quote is None else one.source.quote,
+            one.source.start,
+            one.source.end,
+            one.state,
+        )
         for one in assessment.claims
-        if one.source.quote is not None and one.source.start is not None and one.source.end is not None
     )
 
 
@@ -174,7 +182,10 @@ def _statements(
     point: str, control: Control, system: System, assessment: Assessment | None, claims: Sequence[ToldClaim]
 ) -> Iterator[Statement]:
     """Yield what the system file, the documents that were read, and their claims say on a point."""
-    yield from declared_statements(point, system)
+    compared = {f"claims.{claim.kind} " for claim in claims if claim.document == SYSTEM_FILE}
+    for declared in declared_statements(point, system):
+        if not declared.text.startswith(tuple(compared)):  # told below, with what the measurements say
+            yield declared
     state = "uncalibrated" if assessment is None or assessment.judge is None else assessment.judge.state
     for one in () if assessment is None else assessment.assessments:
         if one.control == control.id and one.status == "answered" and one.answer in _SHOWING:
@@ -191,7 +202,7 @@ def _statements(
     for claim in claims:
         if point in CLAIMED.get(claim.kind, ()):
             yield Statement(
-                text=claim.quote,
+                text=f"claims.{claim.quote}" if claim.document == SYSTEM_FILE else claim.quote,
                 source=claim.document,
                 start=claim.start,
                 end=claim.end,

@@ -112,12 +112,13 @@ def _reading(system: System, ctx: Context) -> tuple[Reading, tuple[str, ...]]:
 
 
 def _claims(documents: tuple[Document, ...], system: System, ctx: Context) -> tuple[ToldClaim, ...]:
-    """Return the claims of the documents beside the findings; those of the system file are told by their keys."""
-    return tuple(
-        ToldClaim(one.claim.kind, one.document, one.claim.quote, one.claim.start, one.claim.end, one.state)
-        for one in compared_claims(documents, system, ctx.findings)
-        if one.document != SYSTEM_FILE
-    )
+    """Return the claims of the documents and of the system file beside the findings."""
+    told = []
+    for one in compared_claims(documents, system, ctx.findings):
+        claim, placed = one.claim, one.document != SYSTEM_FILE
+        start, end = (claim.start, claim.end) if placed else (None, None)
+        told.append(ToldClaim(claim.kind, one.document, claim.quote, start, end, one.state))
+    return tuple(told)
 
 
 def _confidentiality(documents: tuple[Document, ...]) -> Confidentiality:
