@@ -159,9 +159,13 @@ def test_what_is_no_folder_or_no_workbook_is_refused(copy: Path) -> None:
     assert "there is no such folder" in refused(copy / "elsewhere")
     (copy / "human_annotations.xlsx").write_bytes(b"PK\x03\x04 no archive")
     assert "is no sound archive" in refused(copy)
-    with zipfile.ZipFile(copy / "human_annotations.xlsx", "w") as archive:
-        archive.writestr("a.txt", "no workbook")
+    with zipfile.ZipFile(copy / "human_annotations.xlsx", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.txt", "no workbook" * 9)
     assert "is no sound workbook" in refused(copy)
+    whole = (copy / "human_annotations.xlsx").read_bytes()
+    at = whole.index(b"a.txt") + 5
+    (copy / "human_annotations.xlsx").write_bytes(whole[:at] + b"\xff" * 4 + whole[at + 4 :])
+    assert "is no sound archive (error)" in refused(copy)  # zlib's
 
 
 def test_a_workbook_that_declares_entities_or_unpacks_beyond_bounds_is_refused(
