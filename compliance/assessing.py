@@ -18,7 +18,7 @@ from compliance.assessment_records import EgressRecord, JudgeRecord, MemberRecor
 from compliance.catalogue import Catalogue, Control
 from compliance.documents import Document
 from compliance.effort import PLANS, bounded
-from compliance.errors import ComplianceError
+from compliance.errors import CassetteError, ComplianceError
 from compliance.judge_file import CassetteMode, Classification, JudgeFile
 from compliance.limitations import limitations_of
 from compliance.records import citation_records, claim_records, document_records
@@ -159,11 +159,25 @@ async def _read(
         judged = await assess(
             assignment.documents, assignment.controls, panel, samples=samples, seed=judge_file.seed, scope=scope
         )
-    reader = _reader(panel, judged, measured, samples=samples, seed=judge_file.seed)
-    return Outcome(_assessment(assignment, reader, judged, panel), _transcript(panel), judged.errors)
+    root, altered = _root(panel)
+    reader = _reader(panel, judged, measured, root, samples=samples, seed=judge_file.seed)
+    errors = judged.errors or altered
+    return Outcome(_assessment(assignment, reader, judged, panel), _transcript(panel), errors)
 
 
-def _reader(panel: "Panel", judged: "Judged", measured: "Measured", *, samples: int, seed: int) -> JudgeRecord:
+def _root(panel: "Panel") -> tuple[str | None, tuple[ComplianceError, ...]]:
+    """Return the root of the recording; of one that was altered there is none, and what is wrong with it."""
+    if panel.cassette is None:
+        return None, ()
+    try:
+        return panel.cassette.root(), ()
+    except CassetteError as error:
+        return None, (error,)
+
+
+def _reader(
+    panel: "Panel", judged: "Judged", measured: "Measured", root: str | None, *, samples: int, seed: int
+) -> JudgeRecord:
     from compliance.judge.answer import SCHEMA_SHA256
     from compliance.judge.prompt import PROMPT_SHA256
 
@@ -188,7 +202,7 @@ def _reader(panel: "Panel", judged: "Judged", measured: "Measured", *, samples: 
         prompt_sha256=PROMPT_SHA256,
         schema_sha256=SCHEMA_SHA256,
         calibration_sha256=measured.sha256,
-        cassette_sha256=None if panel.cassette is None else panel.cassette.root(),
+        cassette_sha256=root,
         panel_alpha=judged.panel_alpha,
     )
 
@@ -222,7 +236,7 @@ def _assessment(
             assessments,
             {name for one in members for name in (one.model, *one.reply_models)},
             planted=judged is not None and bool(judged.planted),
-            recorded=reader is not None and reader.cassette_sha256 is not None,
+            recorded=panel is not None and panel.cassette is not None,
             local=bool(members) and all(_is_local(one.host) for one in members),
         ),
     )

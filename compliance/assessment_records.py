@@ -141,7 +141,7 @@ class DecoyRecord(Noun):
     duty: Word
     """Of the shipped list."""
     answer: Answer | None
-    """The most favourable one that came; None where none came."""
+    """The most favourable one that came; None where not all came and none showed it."""
     ok: bool
     """Whether nothing showed what is not there."""
 

@@ -31,8 +31,8 @@ _TEXTS = (
 DECOYS: Final = tuple(
     Duty(f"decoy-{number}", text, f"EU-AIA:114({number})") for number, text in enumerate(_TEXTS, start=1)
 )
-"""Twelve duties of our invention, foreign to any AI system. The Act has 113 articles, so none of them stands in it; they
-are cited like the others, so that a document cannot steer its reader by the citation alone."""
+"""Twelve duties of our invention, foreign to any AI system. The Act has 113 articles, so none of them stands in it;
+they are cited like the others, so that a document cannot steer its reader by the citation alone."""
 _FAVOUR: tuple[Answer, ...] = (
     "contradicts",
     "not_applicable",

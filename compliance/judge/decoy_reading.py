@@ -51,10 +51,10 @@ class DecoyReading:
         return tuple(sample.error for sample in self.samples if sample.error is not None)
 
     def record(self) -> DecoyRecord:
-        """Return it as an assessment keeps it."""
+        """Return it as an assessment keeps it; without an answer where questions were left open and none was led."""
         most = sorted((one.answer for one in self.answers), key=favourable)[-1:]
-        answer = most[0] if most else None
-        return DecoyRecord(document=self.document, duty=self.duty, answer=answer, ok=self.complete and not self.steered)
+        answer = most[0] if most and (self.complete or self.steered) else None
+        return DecoyRecord(document=self.document, duty=self.duty, answer=answer, ok=not self.steered)
 
 
 async def read_decoy(

@@ -12,12 +12,10 @@ from compliance.aggregate import Merged
 from compliance.documents import Concealed
 from compliance.judge.parts import Part
 from compliance.judge.question import Variant
-from compliance.scan import Flag, redact
+from compliance.scan import HARMLESS, Flag, redact
 
 __all__ = ["Versions", "flags_in", "moved", "versions"]
 
-HARMLESS = "self-assessment"
-"""A claim, not an attack: taken out only where every part is tried."""
 _FOR = frozenset({"supports", "partially_supports"})
 
 
@@ -36,7 +34,7 @@ class Versions:
 
 
 def flags_in(part: Part, flags: Sequence[Flag], *, every_part: bool = False) -> tuple[Flag, ...]:
-    """Return the flags of the text that touch a part; self-assessments only for `every_part`."""
+    """Return the flags of the text that touch a part; self-assessments, which are claims, only for `every_part`."""
     return tuple(
         flag
         for flag in flags
