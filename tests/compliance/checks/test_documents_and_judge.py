@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from compliance.aireg import shipped_dataset
-from compliance.assessment import Assessed, Assessment, assessment_bytes
+from compliance.assessment import Assessment, assessment_bytes
 from compliance.calibration import calibrate, calibration_bytes, reader_fingerprint
 from compliance.checks.documents import documents
 from compliance.checks.judge import judge
@@ -175,34 +175,36 @@ def test_nobody_to_read_is_skipped_and_says_what_to_give(room: Room) -> None:
     assert room.ask(judge)[0].status is Status.SKIPPED
 
 
-def handed_in(room: Room, *, pinned: bool, **change: object) -> Room:
-    """Put an assessment into the folder, as another run left it."""
+@pytest.fixture(scope="module")
+def admitted(tmp_path_factory: pytest.TempPathFactory, base_url: str) -> Assessment:
+    """What a measured reader said in another run."""
+    room = Room(tmp_path_factory.mktemp("earlier"), base_url).calibrated()
     assessment = reading_of(room.system(), room.context(documents)).assessment
     assert assessment is not None
+    return assessment
+
+
+def handed_in(room: Room, assessment: Assessment, *, pinned: bool = True, **change: object) -> Room:
+    """Put an assessment into the folder, as another run left it."""
     path = room.folder / "assessment.json"
     path.write_bytes(assessment_bytes(assessment.model_copy(update=change)))
     digests = (file_sha256(path),) if pinned else ()
     return replace(room, kinds=("judge", "calibration", "assessment"), options=Options(pinned=digests))
 
 
-def test_an_assessment_that_was_handed_in_decides_only_if_it_is_pinned(room: Room) -> None:
+def test_an_assessment_that_was_handed_in_decides_only_if_it_is_pinned(room: Room, admitted: Assessment) -> None:
     for pinned, status, reason in ((True, Status.PASS, ""), (False, Status.INCONCLUSIVE, "unpinned:assessment")):
-        given = handed_in(room.calibrated(), pinned=pinned)
+        given = handed_in(room, admitted, pinned=pinned)
         assert (given.about("EU-AIA:9(1)").status, given.about("EU-AIA:9(1)").reason) == (status, reason)
         assert given.about("EU-AIA:9(5)").status is Status.FAIL  # a contradiction stands whoever hands it in
         [reader] = given.ask(judge)
         assert (reader.status, reader.reason) == (status, reason)
 
 
-def test_an_assessment_of_other_documents_decides_nothing(room: Room) -> None:
-    given = handed_in(room.calibrated(), pinned=True)
+def test_an_assessment_of_other_documents_decides_nothing(room: Room, admitted: Assessment) -> None:
+    given = handed_in(room, admitted)
     (given.folder / "td.md").write_text(TEXT + "\nOne more line.\n", encoding="utf-8")
-    found = list(documents.ask(given.system(), replace(given.context(documents))))
-    assert {(one.status, one.reason) for one in found} == {(Status.INCONCLUSIVE, "stale")}
-
-
-def changed(assessment: Assessment, **change: object) -> tuple[Assessed, ...]:
-    return tuple(one.model_copy(update=change) for one in assessment.assessments)
+    assert {(one.status, one.reason) for one in given.ask(documents)} == {(Status.INCONCLUSIVE, "stale")}
 
 
 @pytest.mark.parametrize(
@@ -219,13 +221,10 @@ def changed(assessment: Assessment, **change: object) -> tuple[Assessed, ...]:
     ],
 )
 def test_whatever_stands_in_the_way_of_an_answer_keeps_it_from_deciding(
-    room: Room, change: Mapping[str, object], reason: str
+    room: Room, admitted: Assessment, change: Mapping[str, object], reason: str
 ) -> None:
-    room = room.calibrated()
-    assessment = reading_of(room.system(), room.context(documents)).assessment
-    assert assessment is not None
-    given = handed_in(room, pinned=True, assessments=changed(assessment, **change))
-    shown = given.about("EU-AIA:9(1)")
+    lines = tuple(one.model_copy(update=change) for one in admitted.assessments)
+    shown = handed_in(room, admitted, assessments=lines).about("EU-AIA:9(1)")
     assert (shown.status, shown.reason) == (Status.INCONCLUSIVE, reason)
 
 
@@ -233,16 +232,15 @@ def test_whatever_stands_in_the_way_of_an_answer_keeps_it_from_deciding(
     ("planted", "status"),
     [("kept", Status.PASS), ("none", Status.INCONCLUSIVE), ("failed", Status.INCONCLUSIVE)],
 )
-def test_a_reader_that_was_not_tried_or_failed_is_not_believed(room: Room, planted: str, status: Status) -> None:
-    room = room.calibrated()
-    assessment = reading_of(room.system(), room.context(judge)).assessment
-    assert assessment is not None
+def test_a_reader_that_was_not_tried_or_failed_is_not_believed(
+    room: Room, admitted: Assessment, planted: str, status: Status
+) -> None:
     found = {
-        "kept": assessment.planted,
+        "kept": admitted.planted,
         "none": (),
-        "failed": tuple(one.model_copy(update={"ok": False}) for one in assessment.planted),
+        "failed": tuple(one.model_copy(update={"ok": False}) for one in admitted.planted),
     }[planted]
-    [reader] = handed_in(room, pinned=True, planted=found).ask(judge)
+    [reader] = handed_in(room, admitted, planted=found).ask(judge)
     assert reader.status is status
     assert reader.reason == ("" if status is Status.PASS else "control-failed")
 
