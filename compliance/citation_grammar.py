@@ -54,7 +54,7 @@ _AFTER = re.compile(
     re.IGNORECASE,
 )
 _FOREIGN = re.compile(
-    r"[\s,]{0,6}(?:of|to|in|under)?\s{0,3}(?:the\s{1,3})?(?:[A-Z][\w-]{0,30}\s{1,3}){0,3}"
+    r"[\s,]{0,6}(?:of|to|in|under)?\s{0,3}(?!the\s{1,3}(?:Regulation|Act)(?!\s{1,3}(?:\(|No\b|on\b)))(?:the\s{1,3})?(?:[A-Z][\w-]{0,30}\s{1,3}){0,3}"
     r"(?:Directive|Regulation|Charter|Treaty|Treaties|TFEU|TEU|ECHR|Convention|Decision|Constitution|Code|Act|Law|LED"
     r"|DSA|DMA|DGA|MDR|NIS2?|BDSG|GG)(?![\w-])"
 )

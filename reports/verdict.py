@@ -1,5 +1,6 @@
 """What judging a report comes to: one judgement a rule and finding, and the verdict that follows from them all."""
 
+from collections import Counter
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Literal
@@ -99,6 +100,34 @@ class Verdict(Noun):
     def counts(self) -> dict[Outcome, int]:
         """Number of judgements by outcome, gravest last; every outcome is there."""
         return {outcome: sum(j.outcome is outcome for j in self.judgements) for outcome in Outcome}
+
+
+MOST_ALIKE = 3
+"""Warnings of one check that are told one by one."""
+
+
+def gathered(judgements: Iterable[Judgement]) -> tuple[Judgement, ...]:
+    """Return judgements for people: where a check warns more often than `MOST_ALIKE`, one sentence counts the rest.
+
+    What blocks or is excused stays, one by one; the verdict itself holds every judgement.
+    """
+    listed = tuple(judgements)
+    alike = Counter(_kind(one) for one in listed if one.outcome is Outcome.WARN)
+    told: set[tuple[str, str, str]] = set()
+    shown: list[Judgement] = []
+    for one in listed:
+        count = alike[_kind(one)] if one.outcome is Outcome.WARN else 1
+        if count <= MOST_ALIKE:
+            shown.append(one)
+        elif _kind(one) not in told:
+            told.add(_kind(one))
+            message = f"{count} findings of {one.check} warn alike; the first: {one.message}"
+            shown.append(one.model_copy(update={"key": "", "message": message}))
+    return tuple(shown)
+
+
+def _kind(judgement: Judgement) -> tuple[str, str, str]:
+    return judgement.rule, judgement.code, judgement.check
 
 
 def result_of(judgements: Iterable[Judgement]) -> Result:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from reports.model import Status
-from reports.verdict import Outcome, Verdict
+from reports.verdict import Outcome, Verdict, gathered
 from reports.view_finding import finding_anchor
 from reports.wording import STATUS_SHAPE, counted
 
@@ -66,7 +66,7 @@ def verdict_view(verdict: Verdict) -> VerdictView:
                 anchor=finding_anchor(j.fingerprint) if j.fingerprint else "",
                 message=j.message,
             )
-            for j in rows
+            for j in gathered(rows)
         ),
     )
 

@@ -19,6 +19,7 @@ from reports.nouns import Status, moment_text
 from reports.policy import Policy, load_policy
 from reports.statement import PREDICATE_TYPE, Statement
 from reports.trust import load_trust
+from reports.verdict import gathered
 from reports.verify import verify
 from reports.wording import counted, visible
 
@@ -163,7 +164,7 @@ def _lines(verdict: Verdict, opened: Opened) -> list[str]:
     about = f"{report.system.name} {report.system.version}, report {opened.statement.sha256[:12]} ({seal})"
     lines = [f"{head}: {_one_line(about)}, by policy {_one_line(verdict.policy_name)} on {verdict.today}"]
     rows = sorted((j for j in verdict.judgements if j.outcome is not Outcome.OK), key=_gravity)
-    lines += [_line(judgement) for judgement in rows]
+    lines += [_line(judgement) for judgement in gathered(rows)]
     counts = ", ".join(f"{count} {outcome}" for outcome, count in reversed(verdict.counts.items()) if count)
     lines.append(f"  {counts or 'no rule had anything to judge'}")
     statuses = Counter(finding.status for finding in report.findings)

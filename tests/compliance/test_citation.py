@@ -304,12 +304,21 @@ def test_every_spelling_is_found_in_running_text() -> None:
         "Art. 8 of the Charter of Fundamental Rights",
         "Article 5 of Regulation (EU) 2019/881",
         "Article 3 of the Data Governance Act",
+        "Article 5 of the Regulation (EU) 2017/745",
+        "Article 5 of the Regulation on machinery",
+        "Article 5 of the Medical Devices Regulation",
         "the AI Act 2024 has 113 articles, and party 15 of the start 5",
         "Annexation of 3 rooms; artifact 5; smart 15(5)",
     ],
 )
 def test_another_law_and_a_mere_number_are_left_out(text: str) -> None:
     assert list(find_citations(text)) == []
+
+
+@pytest.mark.parametrize("text", ["as Article 10(9) of the Regulation demands", "Article 10(9) of this Act"])
+def test_a_law_that_is_not_named_is_ours(text: str) -> None:
+    [span] = find_citations(text)
+    assert [str(place) for place in span.citation] == ["EU-AIA:10(9)"]
 
 
 def test_the_law_named_beside_a_place_is_the_one_that_counts() -> None:

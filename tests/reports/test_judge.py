@@ -10,6 +10,7 @@ from reports.judge import Outcome, Result, Verdict, judge
 from reports.model import ControlRow, Finding, Report
 from reports.nouns import Strength
 from reports.policy import Policy, policy_digest
+from reports.verdict import Judgement, gathered
 
 Found = Callable[..., Finding]
 Reported = Callable[..., Report]
@@ -257,3 +258,15 @@ def test_the_verdict_says_whom_by_what_and_when(found: Found, report: Reported, 
         Outcome.INCOMPLETE: 0,
         Outcome.FAIL: 1,
     }
+
+
+def test_many_warnings_of_one_check_are_told_once_and_nothing_that_blocks_is(found: Found) -> None:
+    def judgement(outcome: Outcome, check: str, key: str) -> Judgement:
+        return Judgement(rule="findings", check=check, key=key, outcome=outcome, code="c", message=f"{check} {key}.")
+
+    warned = [judgement(Outcome.WARN, "a.many", f"{n}") for n in range(5)]
+    failed = [judgement(Outcome.FAIL, "b.failed", f"{n}") for n in range(5)]
+    few = [judgement(Outcome.WARN, "c.few", f"{n}") for n in range(3)]
+    shown = gathered([*failed, *warned, *few])
+    assert [one.check for one in shown] == ["b.failed"] * 5 + ["a.many"] + ["c.few"] * 3
+    assert shown[5].message == "5 findings of a.many warn alike; the first: a.many 0."
