@@ -97,7 +97,7 @@ def _by_status(measurements: Sequence[Measured], against: set[int]) -> Compariso
     decided = [one for one in measurements if one.status != "undecided"]
     if not decided:
         return Comparison("untested", None)
-    whole = all(one.status == "pass" for one in measurements)
+    whole = all(one.status == "pass" and not (one.low or 0.0) > 0 for one in measurements)
     return Comparison("consistent" if whole else "not_contradicted", decided[0])
 
 

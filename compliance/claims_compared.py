@@ -22,7 +22,7 @@ SYSTEM_FILE = "system.toml"
 """The source of what `[claims]` says."""
 _NO_RECORDS = ("attack.membership", "attack.poisoning")
 """Attacks that bring no record back."""
-_SETTLED: tuple[ClaimState, ...] = ("contradicted", "consistent", "ambiguous", "inconsistent")
+_SETTLED: tuple[ClaimState, ...] = ("contradicted", "consistent", "ambiguous", "not_comparable", "inconsistent")
 _STATUS: Mapping[Status, Literal["pass", "fail", "undecided"]] = {Status.PASS: "pass", Status.FAIL: "fail"}
 
 
@@ -120,8 +120,7 @@ def _compared(
 
 def _measured(kind: ClaimKind, system: System, asked: Iterable[Finding]) -> Iterator[Measured]:
     """Yield what the findings can say about a kind of claim, undecided findings among them."""
-    dp = system.federation.differential_privacy if system.federation else None
-    unit = (dp.unit or "") if dp else ""
+    unit = _declared_unit(system)
     for finding in asked:
         answers = [one for one in kind.compared if fnmatchcase(finding.check, one.check)]
         if not answers or (kind.says == "nothing" and finding.check in _NO_RECORDS):
@@ -133,6 +132,11 @@ def _measured(kind: ClaimKind, system: System, asked: Iterable[Finding]) -> Iter
             yield Measured(finding.check, finding.key, status)
         for answer, figure in named:
             yield _figure(answer, figure, finding, status, unit)
+
+
+def _declared_unit(system: System) -> str:
+    dp = system.federation.differential_privacy if system.federation else None
+    return (dp.unit or "") if dp else ""
 
 
 def _figure(
@@ -198,7 +202,8 @@ def _beside_others(one: ComparedClaim, all_: Sequence[ComparedClaim], system: Sy
         return one
     others = [other for other in all_ if other.document != one.document and _comparable(claim, other.claim)]
     said = [other.claim.value for other in others if other.claim.value is not None]
-    if one.document != SYSTEM_FILE:
+    other_unit = bool(claim.unit) and claim.unit != (_declared_unit(system) or claim.unit)
+    if one.document != SYSTEM_FILE and not other_unit:
         said += declaration(kind, system)
     if said and not any(agrees(claim.value, value) for value in said):
         return replace(one, state="inconsistent")
