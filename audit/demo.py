@@ -32,7 +32,7 @@ SEED = 2026
 """Of the federations; the audits derive theirs from what they audit."""
 Name = Literal["careless", "careful"]
 WRITERS: Mapping[Name, Callable[[Path, int, Occasion], Path]] = {"careless": write_careless, "careful": write_careful}
-FAIL, PASS, SKIPPED = Status.FAIL, Status.PASS, Status.SKIPPED
+FAIL, PASS, SKIPPED, UNDECIDED = Status.FAIL, Status.PASS, Status.SKIPPED, Status.INCONCLUSIVE
 EXPECTED: Mapping[Name, Mapping[str, Status]] = {
     "careless": {
         "secagg.parameters": FAIL,
@@ -43,6 +43,10 @@ EXPECTED: Mapping[Name, Mapping[str, Status]] = {
         "integrity.accuracy": FAIL,
         "secagg.double-reveal": FAIL,
         "unlearning.federated.transcript": FAIL,
+        "compliance.claims": FAIL,
+        "compliance.citations": FAIL,
+        "compliance.judge": UNDECIDED,  # a script that counts words is no reader to rely on
+        "compliance.documents": UNDECIDED,
         "integrity.artifacts": PASS,  # its files are what they are said to be; that is all it can say for itself
     },
     "careful": {
@@ -57,6 +61,10 @@ EXPECTED: Mapping[Name, Mapping[str, Status]] = {
         "attack.aggregate": PASS,
         "unlearning.federated.request": PASS,
         "unlearning.federated.transcript": PASS,
+        "compliance.citations": PASS,
+        "compliance.injection": PASS,
+        "compliance.judge": UNDECIDED,
+        "compliance.documents": UNDECIDED,
         "attack.labels": SKIPPED,
         "attack.linear": SKIPPED,
         "attack.inversion": SKIPPED,

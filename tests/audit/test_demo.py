@@ -27,6 +27,10 @@ MUST_END_IN = {  # the rows of the design's table for this issue, written again 
         "integrity.accuracy": "fail",
         "secagg.double-reveal": "fail",
         "unlearning.federated.transcript": "fail",
+        "compliance.claims": "fail",
+        "compliance.citations": "fail",
+        "compliance.judge": "inconclusive",
+        "compliance.documents": "inconclusive",
     },
     "careful": {
         "integrity.artifacts": "pass",
@@ -39,6 +43,9 @@ MUST_END_IN = {  # the rows of the design's table for this issue, written again 
         "attack.aggregate": "pass",
         "unlearning.federated.request": "pass",
         "unlearning.federated.transcript": "pass",
+        "compliance.citations": "pass",
+        "compliance.judge": "inconclusive",
+        "compliance.documents": "inconclusive",
         "attack.labels": "skipped",
         "attack.linear": "skipped",
         "attack.inversion": "skipped",
@@ -67,6 +74,10 @@ def test_every_check_ends_as_the_design_says(demo_folder: Path, name: str) -> No
 
 
 SMOKE_CANNOT_TELL = {
+    "compliance.annex-iv",  # a page of documentation leaves most points open
+    "compliance.claims",  # that somebody was forgotten, no smoke proves
+    "compliance.documents",  # the reader is a script, and is not admitted
+    "compliance.judge",
     "attack.unlearning-difference",  # the digits alone are too few candidates for its control
     "unlearning.federated.over-forgetting",
     "unlearning.federated.residual",
