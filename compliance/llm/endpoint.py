@@ -3,11 +3,9 @@
 A key is asked of a callable when a request is built, goes into one header, and is held nowhere else.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from compliance.errors import EndpointError
 from compliance.judge_file import JudgeFile, Member
@@ -17,6 +15,8 @@ __all__ = ["Endpoint", "MissingKey", "endpoint_of", "key_from", "redact"]
 
 LEAST_SECRET = 8
 """Characters; a shorter key, such as a local server's "none", is no secret and is not looked for in replies."""
+MOST_ESCAPES = 32
+"""Backslashes before one letter: JSON within JSON, five deep."""
 REDACTED = "[redacted]"
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]+")
 
@@ -103,28 +103,12 @@ def key_from(member: Member, target: Target, environment: Mapping[str, str]) -> 
 
 
 def redact(text: str, key: str) -> str:
-    """Return a reply without the key, should it echo one; also where JSON escapes hide it."""
+    """Return a reply without the key, should it echo one; also where the escapes of JSON hide it, however often nested.
+
+    A key of fewer than eight characters is left alone: such words stand in any text.
+    """
     if len(key) < LEAST_SECRET:
         return text
-    text = text.replace(key, REDACTED)
-    if "\\" not in text:
-        return text
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-    clean = _without(value, key)
-    return text if clean == value else json.dumps(clean, ensure_ascii=False)
-
-
-def _without(value: Any, key: str) -> Any:
-    match value:
-        case str():
-            inner = redact(value, key) if "\\" in value else value.replace(key, REDACTED)
-            return inner.replace(key, REDACTED)
-        case list():
-            return [_without(one, key) for one in value]
-        case dict():
-            return {name.replace(key, REDACTED): _without(one, key) for name, one in value.items()}
-        case _:
-            return value
+    # each letter as it is, or behind backslashes, or as \u0041; the bound keeps the search linear
+    letters = (rf"\\{{0,{MOST_ESCAPES}}}(?:{re.escape(one)}|(?<=\\)u(?i:{ord(one):04x}))" for one in key)
+    return re.sub("".join(letters), REDACTED, text)

@@ -24,7 +24,11 @@ KEEP_ALIVE_S = 30.0
 
 
 def pinned_transport(
-    target: Target, max_connections: int, *, backend: httpcore.AsyncNetworkBackend | None = None
+    target: Target,
+    max_connections: int,
+    *,
+    backend: httpcore.AsyncNetworkBackend | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> httpx.AsyncBaseTransport:
     """Return a transport over HTTP/1.1 that reaches a target alone.
 
@@ -32,9 +36,12 @@ def pinned_transport(
         target: Judged by `check_egress`.
         max_connections: At once.
         backend: What opens sockets; asyncio's where None.
+        tls: Which certificates are believed; those that httpx trusts where None.
     """
+    if tls is None and target.written.scheme == "https":
+        tls = httpx.create_ssl_context(trust_env=False)
     pool = httpcore.AsyncConnectionPool(
-        ssl_context=ssl.create_default_context() if target.written.scheme == "https" else None,
+        ssl_context=tls,
         max_connections=max_connections,
         max_keepalive_connections=max_connections,
         keepalive_expiry=KEEP_ALIVE_S,

@@ -63,6 +63,6 @@ def test_no_reader_of_a_cleaned_reply_finds_the_key(value: object, escaped: bool
 
 
 def test_what_holds_no_key_stays_byte_for_byte() -> None:
-    for text in ('{"a" : "\\u00e9\\/"}', "no json \\", '["none"]', '{"a": NaN}', "\\" * 9, "[" * 5000 + "\\"):
+    for text in ('{"a" : "\\u00e9\\/"}', "no json \\", '["none"]', '{"a": NaN}', "\\" * 100_000, "[" * 5000 + "\\"):
         assert redact(text, KEY) == text
         assert redact(text, "none") == text  # a word of four letters is no secret
