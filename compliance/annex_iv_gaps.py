@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from compliance.annex_iv_nouns import Gap, Statement
-from compliance.annex_iv_points import kind_of
+from compliance.annex_iv_points import MEASURED, kind_of
 from compliance.catalogue import Control
 from reports.model import Basis, Finding, Status, Strength
 
@@ -65,7 +65,13 @@ def _gaps(told: Told) -> Iterator[Gap]:
     elif not told.statements and not told.bearing:
         yield Gap(code="no_evidence", text="Nothing that was declared, read or measured bears on this point.")
     if (told.statements or decided) and (lacking := _only_words(told.control, decided)):
-        yield Gap(code="document_only", text=f"Words alone; no measurement of kind {' or '.join(lacking)}.")
+        if measurable := [kind for kind in lacking if kind in MEASURED]:
+            yield Gap(code="document_only", text=f"Words alone; no measurement of kind {' or '.join(measurable)}.")
+        else:
+            kinds = " or ".join(lacking)
+            yield Gap(
+                code="person_needed", text=f"A person has to look at the {kinds} behind the words; no check does."
+            )
 
 
 def _against(told: Told) -> Iterator[str]:
@@ -89,7 +95,7 @@ def _names(finding: Finding, control: Control) -> bool:
 
 
 def _only_words(control: Control, decided: Sequence[Finding]) -> tuple[str, ...]:
-    """Return the kinds that could be measured where none is; nothing where documents are all that is asked for."""
+    """Return the kinds beside words where none is there; nothing where documents are all that is asked for."""
     kinds = tuple(kind for kind in control.evidence_kinds if kind not in _NOT_MEASURED)
     measured = any(
         kind_of(finding.check) in kinds

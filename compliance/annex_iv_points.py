@@ -84,6 +84,8 @@ _EMITTED: Mapping[str, tuple[str, ...]] = {
     "thresholds": ("report.thresholds-committed", "compliance.thresholds"),
 }
 """Kind of evidence to the checks that emit it; a check counts for the first kind that it matches."""
+MEASURED = frozenset(_EMITTED)
+"""Kinds that some check measures; logs and energy are looked at by a person."""
 
 
 def kind_of(check: str) -> str:

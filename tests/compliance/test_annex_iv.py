@@ -168,6 +168,13 @@ def test_words_alone_are_said_to_be_words_where_a_measurement_could_stand() -> N
     assert codes(point("2(h)", masked, (declared,))) == ["document_only"]
 
 
+def test_what_no_check_reads_is_for_a_person_to_look_at() -> None:
+    described = system(federation=Federation(clients=10))
+    assert [one.text for one in point("2(c)", described).statements] == ["federation.clients = 10"]
+    [gap] = point("2(c)", described).gaps
+    assert gap.code == "person_needed" and "log or energy" in gap.text
+
+
 def test_a_finding_stands_at_its_points_with_its_figures() -> None:
     figure = Measurement(name="accuracy", value=0.91, n=200, method="held-out records")
     found = finding("integrity.accuracy", measurements=(figure,))
