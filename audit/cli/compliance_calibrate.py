@@ -10,6 +10,7 @@ import click
 
 from audit.cli.answer import Answer, command
 from audit.cli.clock import DAY, the_time
+from audit.cli.reader_options import JUDGE_NAMES, PATH, judge_named, judge_options
 
 if TYPE_CHECKING:
     from compliance.aireg import Dataset
@@ -17,39 +18,22 @@ if TYPE_CHECKING:
     from compliance.judge_file import CassetteMode, JudgeFile
     from compliance.measuring import Measured
 
-PATH = click.Path(path_type=Path)
 SHIPPED = "shipped"
 LARGEST_SEED = 2**53 - 1
-_OF_A_JUDGE = ("judge", "base_url", "model", "api_key_env", "samples", "record", "replay", "max_concurrency")
-"""Options that need a reader to ask."""
 
 
 @command("calibrate")
 @click.option("--scores", "scores_file", type=PATH, help="Scores that are there already (JSON); no model is asked.")
 @click.option("--rater", "raters", multiple=True, metavar="NAME", help="Whose, of that file; two or more add a panel.")
 @click.option("--dataset", default=SHIPPED, show_default=True, metavar="shipped|DIR", help="What is read.")
-@click.option("--judge", type=PATH, help="A judge.toml: who reads.")
-@click.option("--base-url", metavar="URL", help="An OpenAI-compatible endpoint, instead of a judge.toml.")
-@click.option("--model", metavar="NAME", help="The model at that endpoint.")
-@click.option("--api-key-env", metavar="VARIABLE", help="The environment variable that holds its key.")
-@click.option("--max-concurrency", type=click.IntRange(1, 256), help="Requests to that endpoint at once.")
+@judge_options
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N items.")
-@click.option("--samples", type=click.IntRange(1, 99), metavar="K", help="Answers for an item; else the judge's, or 1.")
-@click.option("--record", type=PATH, metavar="DIR", help="Keep requests and answers here.")
-@click.option("--replay", type=PATH, metavar="DIR", help="Take the answers from here; no socket is opened.")
 @click.option("--resamples", type=click.IntRange(100, 100_000), default=2000, show_default=True, metavar="B")
 @click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True, help="Of the resamples.")
 @click.option("--on", type=DAY, help="The day of the calibration; else that of the clock, in UTC.")
-@click.option(
-    "--allow-remote-llm",
-    multiple=True,
-    metavar="HOST",
-    envvar="FEDAUDIT_ALLOW_REMOTE_LLM",
-    help="The excerpts may go to this host; may be repeated.",
-)
 @click.option("-o", "--output", type=PATH, help="Write calibration.json here.")
 def calibrate(**asked: Any) -> Answer:
-    """Measure a reader of documents against three legal experts, and say whether it meets the calibration bar.
+    """Measure a reader of documents against legal experts, and say whether it meets the calibration bar.
 
     The reader is asked through --judge or --base-url, or its scores are taken from --scores. Scores that were handed in
     never admit a reader. Exit 0 whatever the figures say; 3 if items were left unanswered.
@@ -59,14 +43,16 @@ def calibrate(**asked: Any) -> Answer:
         return _of_scores(asked, on)
     if asked["raters"]:
         raise click.UsageError("--rater names a rater of a scores file: it needs --scores FILE")
-    judge, folder = _judge(asked)
-    return _of_judge(asked, judge, folder, on)
+    named = judge_named(asked)
+    if named is None:
+        raise click.UsageError("who is to be calibrated? Give --scores FILE, --judge FILE, or --base-url and --model")
+    return _of_judge(asked, *named, on)
 
 
 def _of_scores(asked: Mapping[str, Any], on: date) -> Answer:
     from compliance.aireg import read_scores
 
-    for name in _OF_A_JUDGE:
+    for name in JUDGE_NAMES:
         if asked[name] is not None:
             raise click.UsageError(f"--scores and --{name.replace('_', '-')} exclude each other: no model is asked")
     if asked["dataset"] != SHIPPED:
@@ -130,23 +116,6 @@ async def _asked(dataset: "Dataset", judge: "JudgeFile", folder: Path, asked: Ma
         cassette=recording,
     ) as panel:
         return await measure(dataset, panel, samples=asked["samples"] or judge.samples or 1, seed=judge.seed)
-
-
-def _judge(asked: Mapping[str, Any]) -> tuple["JudgeFile", Path]:
-    """Return who is asked, and the folder that its paths are relative to."""
-    from compliance.judge_file import load_judge_file, quick_judge
-
-    if asked["record"] and asked["replay"]:
-        raise click.UsageError("--record and --replay exclude each other")
-    if asked["judge"] is not None:
-        for name in ("base_url", "model", "api_key_env", "max_concurrency"):
-            if asked[name] is not None:
-                raise click.UsageError(f"--judge and --{name.replace('_', '-')} exclude each other: the file says it")
-        return load_judge_file(asked["judge"]), asked["judge"].parent
-    if asked["base_url"] is None or asked["model"] is None:
-        raise click.UsageError("who is to be calibrated? Give --scores FILE, --judge FILE, or --base-url and --model")
-    flags = {name: asked[name] for name in ("api_key_env", "max_concurrency")}
-    return quick_judge(asked["base_url"], asked["model"], **flags), Path()
 
 
 def _dataset(name: str) -> "Dataset":

@@ -17,7 +17,7 @@ _OF_AN_ENDPOINT = (
     "model", "api_key_env", "max_concurrency", "timeout", "deadline", "max_retries", "context_tokens", "max_requests",
 )  # fmt: skip
 _SECONDS = click.FloatRange(0, 86_400, min_open=True)
-_OPTIONS = (
+_JUDGE_OPTIONS = (
     click.option("--judge", type=PATH, help="A judge.toml: who reads."),
     click.option("--base-url", metavar="URL", help="An OpenAI-compatible endpoint, instead of a judge.toml."),
     click.option("--model", metavar="NAME", help="The model at that endpoint."),
@@ -28,9 +28,9 @@ _OPTIONS = (
     click.option("--max-retries", type=click.IntRange(0, 10), metavar="N", help="Further attempts after a fault."),
     click.option("--context-tokens", type=click.IntRange(1), metavar="N", help="What the model reads at once."),
     click.option("--max-requests", type=click.IntRange(1), metavar="N", help="Requests at most, retries included."),
-    click.option("--samples", type=click.IntRange(1, 99), metavar="K", help="Answers for a question; else by effort."),
-    click.option("--planted", type=click.IntRange(0, 5), metavar="N", help="Pairs of excerpts with known scores."),
-    click.option("--calibration", type=PATH, help="What `calibrate` wrote of this reader."),
+    click.option(
+        "--samples", type=click.IntRange(1, 99), metavar="K", help="Answers for a question; else the judge file's."
+    ),
     click.option("--record", type=PATH, metavar="DIR", help="Keep requests and answers here."),
     click.option("--replay", type=PATH, metavar="DIR", help="Take the answers from here; no socket is opened."),
     click.option(
@@ -41,13 +41,26 @@ _OPTIONS = (
         help="Documents may go to this host; may be repeated.",
     ),
 )
+JUDGE_NAMES = ("judge", "base_url", *_OF_AN_ENDPOINT, "samples", "record", "replay")
+"""Names of the options that need somebody to ask."""
+_READER_OPTIONS = (
+    click.option("--planted", type=click.IntRange(0, 5), metavar="N", help="Pairs of excerpts with known scores."),
+    click.option("--calibration", type=PATH, help="What `calibrate` wrote of this reader."),
+)
+
+
+def judge_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Add the options that say who is asked, and how."""
+    for option in reversed(_JUDGE_OPTIONS):
+        function = option(function)
+    return function
 
 
 def reader_options(function: Callable[..., Answer]) -> Callable[..., Answer]:
-    """Add the options that say who reads."""
-    for option in reversed(_OPTIONS):
+    """Add the options that say who reads, and what is known of that reader."""
+    for option in reversed(_READER_OPTIONS):
         function = option(function)
-    return function
+    return judge_options(function)
 
 
 def readership(asked: Mapping[str, Any], own: Path | None, calibration: Path | None) -> "Readership | None":
@@ -64,9 +77,7 @@ def readership(asked: Mapping[str, Any], own: Path | None, calibration: Path | N
     """
     from compliance.assessing import Readership
 
-    if asked["record"] and asked["replay"]:
-        raise click.UsageError("--record and --replay exclude each other")
-    named = _named(asked, own)
+    named = judge_named(asked, own)
     if named is None:
         for name in ("record", "replay"):
             if asked[name] is not None:
@@ -87,10 +98,21 @@ def readership(asked: Mapping[str, Any], own: Path | None, calibration: Path | N
     )
 
 
-def _named(asked: Mapping[str, Any], own: Path | None) -> "tuple[JudgeFile, Path] | None":
-    """Return the judge file and the folder of its paths."""
+def judge_named(asked: Mapping[str, Any], own: Path | None = None) -> "tuple[JudgeFile, Path] | None":
+    """Return the judge file and the folder of its paths; None where nobody was named.
+
+    Args:
+        asked: The options, by name.
+        own: The judge file that a system names.
+
+    Raises:
+        click.UsageError: options exclude each other, or need one that is missing.
+        JudgeFileError: the judge file cannot be used.
+    """
     from compliance.judge_file import load_judge_file, quick_judge
 
+    if asked["record"] and asked["replay"]:
+        raise click.UsageError("--record and --replay exclude each other")
     given = next((name for name in ("base_url", *_OF_AN_ENDPOINT) if asked[name] is not None), None)
     if given is None:
         file = asked["judge"] or own
