@@ -150,8 +150,11 @@ def by_day(gaps: Sequence[DutyRow]) -> tuple[DueDay, ...]:
 def _steps(rows: Iterable[DutyRow]) -> tuple[DueStep, ...]:
     alike: dict[tuple[str, ...], list[DutyRow]] = {}
     for row in rows:
-        alike.setdefault((row.role, row.state, row.word, row.missing, row.next_step), []).append(row)
-    return tuple(DueStep(*key, duties=tuple(duties)) for key, duties in alike.items())
+        alike.setdefault((row.role, row.state, row.missing, row.next_step), []).append(row)
+    return tuple(
+        DueStep(role, state, duties[0].word, missing, next_step, tuple(duties))
+        for (role, state, missing, next_step), duties in alike.items()
+    )
 
 
 def law_tally(report: Report) -> tuple[HeatCell, ...]:

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/bench_compliance.py [PART...] [--json]
 
-Parts, all by default: controls, text, client, assess, calibration. Each row tells ours, the peer's figure, the target and
-whether it is met. Ours and the peer's by turns in one process, medians of five; on a machine with other load some
+Parts, all by default: controls, text, client, assess, calibration. Each row tells ours, the peer's figure, the target
+and whether it is met. Ours and the peer's by turns in one process, medians of five; on a machine with other load some
 targets are missed by chance. Returns 1 if a target is missed.
 """
 
