@@ -24,7 +24,7 @@ LARGEST_SEED = 2**53 - 1
 
 @command("calibrate")
 @click.option("--scores", "scores_file", type=PATH, help="Scores that are there already (JSON); no model is asked.")
-@click.option("--rater", "raters", multiple=True, metavar="NAME", help="Whose, of that file; two or more add a panel.")
+@click.option("--rater", "raters", multiple=True, metavar="NAME", help="Whose scores; two or more add a panel.")
 @click.option("--dataset", default=SHIPPED, show_default=True, metavar="shipped|DIR", help="What is read.")
 @judge_options
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N items.")
@@ -35,14 +35,13 @@ LARGEST_SEED = 2**53 - 1
 def calibrate(**asked: Any) -> Answer:
     """Measure a reader of documents against legal experts, and say whether it meets the calibration bar.
 
-    The reader is asked through --judge or --base-url, or its scores are taken from --scores. Scores that were handed in
-    never admit a reader. Exit 0 whatever the figures say; 3 if items were left unanswered.
+    The reader is asked through --judge or --base-url, or its scores are taken from --scores, or from a copy of
+    AIReg-Bench with --dataset and --rater. Scores that were handed in never admit a reader. Exit 0 whatever the figures
+    say; 3 if items were left unanswered.
     """
     on = asked["on"] or the_time(None).date()
-    if asked["scores_file"] is not None:
+    if asked["scores_file"] is not None or asked["raters"]:
         return _of_scores(asked, on)
-    if asked["raters"]:
-        raise click.UsageError("--rater names a rater of a scores file: it needs --scores FILE")
     named = judge_named(asked)
     if named is None:
         raise click.UsageError("who is to be calibrated? Give --scores FILE, --judge FILE, or --base-url and --model")
@@ -52,22 +51,24 @@ def calibrate(**asked: Any) -> Answer:
 def _of_scores(asked: Mapping[str, Any], on: date) -> Answer:
     from compliance.aireg import read_scores
 
+    file: Path | None = asked["scores_file"]
     for name in JUDGE_NAMES:
         if asked[name] is not None:
-            raise click.UsageError(f"--scores and --{name.replace('_', '-')} exclude each other: no model is asked")
-    if asked["dataset"] != SHIPPED:
+            flag = "--rater" if file is None else "--scores"
+            raise click.UsageError(f"{flag} and --{name.replace('_', '-')} exclude each other: no model is asked")
+    if file is not None and asked["dataset"] != SHIPPED:
         raise click.UsageError("--scores and --dataset exclude each other: the file is the data set")
-    dataset = _limited(read_scores(asked["scores_file"]), asked["limit"])
-    names = _named(dataset, asked["raters"], asked["scores_file"])
+    dataset = _limited(_dataset(asked["dataset"]) if file is None else read_scores(file), asked["limit"])
+    names = _named(dataset, asked["raters"], asked["dataset"] if file is None else str(file))
     given = {name: dataset.scores_of(name) for name in names}
     return _answer(_calibrated(dataset, given[names[0]], asked, on, rater=names[0], raters=given), asked["output"])
 
 
-def _named(dataset: "Dataset", named: Sequence[str], file: Path) -> tuple[str, ...]:
+def _named(dataset: "Dataset", named: Sequence[str], place: str) -> tuple[str, ...]:
     """Return whose scores are compared, each once, in the order in which they were named.
 
     Raises:
-        CalibrationError: `scores.rater`: the file has no such rater, or several and none was named.
+        CalibrationError: `scores.rater`: there is no such rater, or several and none was named.
     """
     from compliance.errors import CalibrationError
 
@@ -75,10 +76,10 @@ def _named(dataset: "Dataset", named: Sequence[str], file: Path) -> tuple[str, .
     listed = ", ".join(map(repr, known)) or "none"
     for name in named:
         if name not in known:
-            message = f"{file}: scores: no item has a score of the rater {name!r:.60}"
+            message = f"{place}: scores: no item has a score of the rater {name!r:.60}"
             raise CalibrationError("scores.rater", message, f"Known are {listed}.")
     if not named and len(known) != 1:
-        message = f"{file}: scores: has {len(known)} raters, and none was chosen"
+        message = f"{place}: scores: has {len(known)} raters, and none was chosen"
         raise CalibrationError("scores.rater", message, f"Choose with --rater; known are {listed}.")
     return tuple(dict.fromkeys(named or known))
 

@@ -119,6 +119,14 @@ def test_a_judge_file_and_a_copy_of_the_repository_are_read(ask: Ask, tmp_path: 
     assert found["reasons"][0] == "too_few_items"
 
 
+def test_the_models_of_a_copy_of_the_repository_are_compared_without_asking(ask: Ask, tmp_path: Path) -> None:
+    repository = write_repository(tmp_path / "aireg-bench")
+    code, found = ask("--dataset", repository, "--rater", "tiny")
+    assert (code, found["rater"], found["n"]) == (0, "tiny", 30)
+    assert found["reasons"][0] == "scores_only"
+    assert found["lexical"]["source"] == "computed"
+
+
 def test_items_that_were_not_asked_about_are_exit_3_and_the_rest_is_written(ask: Ask, tmp_path: Path) -> None:
     with serve(FakeModel(reader(expert))) as server:
         judge = tmp_path / "judge.toml"
@@ -152,6 +160,7 @@ def test_invalid_answers_are_part_of_the_figures(ask: Ask) -> None:
         (("--scores", SCORES, "--base-url", "http://127.0.0.1:1"), 2, "usage"),
         (("--scores", SCORES, "--dataset", "folder"), 2, "usage"),
         (("--rater", "GPT-4o", "--base-url", "http://127.0.0.1:1", "--model", "m"), 2, "usage"),
+        (("--rater", "GPT-4o"), 2, "scores.rater"),  # the shipped excerpts bring no scores
         (("--base-url", "http://127.0.0.1:1"), 2, "usage"),
         (("--judge", "judge.toml", "--model", "m"), 2, "usage"),
         (("--judge", "none.toml"), 2, "judge.not_found"),
