@@ -76,15 +76,13 @@ def figures_in(sentence: str, numbers: Sequence[Number], mask: str) -> Iterator[
     at = {number.start: number for number in numbers}
     pair = PAIR.search(mask) if PAIR_CONTEXT.search(sentence) else None
     for name, kind in FIGURES.items():
-        if kind.never is not None and kind.never.search(mask):
-            continue
         if pair is not None and name in ("epsilon", "delta"):
             found: Match | None = _matched(name, kind, pair, at[pair.start(1 if name == "epsilon" else 2)])
         else:
             said = kind.said if kind.needs is None or kind.needs.search(mask) else ()
             found = _tolerated(sentence, mask, at) if said and name == "dropout_tolerance" else None
             found = found or _first(name, kind, (*said, *kind.listed), mask, at)
-        if found is not None:
+        if found is not None and not (kind.never is not None and kind.never.search(mask)):
             yield found
 
 
