@@ -14,13 +14,15 @@ from compliance.aireg import shipped_dataset
 from compliance.lexical import Isotonic, fit_isotonic, hedge_density, to_scores
 from compliance.llm.fake_judge import Asked, says, scripted
 from compliance.llm.fake_model import Request, Step
+from compliance.sentences import sentences
 
 __all__ = ["stand_in"]
 
 LEAST_SHARE = 1 / 3
 """Of a duty's longer words; with fewer in the part, the part does not speak of it."""
 _LONGER_WORD = re.compile(r"[^\W\d_]{5,}")
-_SENTENCE = re.compile(r"[^.!?\n|#*]{20,300}[.!?]")
+SHORTEST, LONGEST = 20, 300
+"""Characters of a sentence that is quoted."""
 _REASON = "A scripted stand-in counted words of reservation; no language model read this part."
 _GAP = "A stand-in that counts words cannot say what is missing."
 
@@ -59,8 +61,9 @@ def _stems(text: str) -> frozenset[str]:
 
 def _nearest_sentence(text: str, wanted: frozenset[str]) -> str:
     """Return the sentence that shares most words with the duty, the first of several; empty where there is none."""
-    sentences = [found.group().strip() for found in _SENTENCE.finditer(text)]
-    return max(sentences, key=lambda sentence: len(wanted & _stems(sentence)), default="")
+    said = [text[one.start : one.end].strip() for one in sentences(text)]
+    fitting = [sentence for sentence in said if SHORTEST <= len(sentence) <= LONGEST]
+    return max(fitting, key=lambda sentence: len(wanted & _stems(sentence)), default="")
 
 
 _COUNTING = scripted(_counted)
