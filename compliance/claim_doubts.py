@@ -29,6 +29,9 @@ _AT_LEAST = re.compile(
     r"|a minimum of)\b|[≥⩾]|>=?|\\geq?\b",
     re.IGNORECASE,
 )
+_BOUNDS: tuple[tuple[re.Pattern[str], Direction], ...] = ((_AT_MOST, "up"), (_AT_LEAST, "down"))
+_CLOSE = 3
+"""Characters between a bound and its number: spaces and marks."""
 _IDIOMS = re.compile(
     r"\bwithout (?:a |any )?(?:trace|losing|aborting|interrupting|loss)\b|\bnot only\b|\bno longer"
     r" (?:contains?|holds?|includes?|"
@@ -88,15 +91,27 @@ _PER_ROUND = re.compile(
 )
 
 
-def without_bounds(sentence: str) -> tuple[str, Direction]:
-    """Return a sentence with bounds and idioms blanked out, and the way the bounds point; two ways are none.
+def without_bounds(sentence: str) -> str:
+    """Return a sentence with bounds and idioms blanked out, so that `no more than 3` neither denies nor compares.
 
-    Numbers in the sentence are masked: each begins with U+E000.
+    Numbers in the sentence are masked: a bare one begins with U+E000.
     """
-    up, down = _AT_MOST.search(sentence) is not None, _AT_LEAST.search(sentence) is not None
     for pattern in (_AT_MOST, _AT_LEAST, _IDIOMS):
         sentence = pattern.sub(lambda found: " " * len(found[0]), sentence)
-    return sentence, "" if up == down else "up" if up else "down"
+    return sentence
+
+
+def direction_of(sentence: str, number: int) -> Direction:
+    """Return which way the bound right before a number points; empty where there is none.
+
+    Args:
+        sentence: With its numbers masked.
+        number: Offset of the number.
+    """
+    for pattern, direction in _BOUNDS:
+        if any(0 <= number - found.end() <= _CLOSE for found in pattern.finditer(sentence)):
+            return direction
+    return ""
 
 
 def doubt_in(

@@ -45,7 +45,12 @@ class Match(NamedTuple):
     """Of word and number together, in the sentence."""
     end: int
     used: tuple[int, ...]
-    """Starts of the numbers that it is made of."""
+    """Starts of the numbers that it is made of; none where it is said in words."""
+
+    @property
+    def number(self) -> int | None:
+        """Start of its number."""
+        return self.used[0] if self.used else None
 
 
 def masked(sentence: str, numbers: Sequence[Number]) -> str:

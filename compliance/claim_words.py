@@ -173,7 +173,8 @@ FIGURES: Mapping[str, Figure] = {
             "personal data",
             "accuracy[- ](?:loss|drop|gap|difference|gain|cost|penalty|change)",
             "(?:loss|drop|gap|difference|cost) (?:of|in) accuracy", "human", "(?:nurses?|clerks?) alone", "filled in",
-            "applicants",
+            "applicants", r"\bf1\b", r"\bf-?scores?\b", r"\bauc\b", r"\bmae\b", "rmse", "declin", "degrad",
+            "deteriorat", "reduc", "decreas",
         ),
     ),
 }  # fmt: skip

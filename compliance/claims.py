@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from compliance.claim_assertions import assertions_in
-from compliance.claim_doubts import Direction, Doubt, doubt_in, without_bounds
+from compliance.claim_doubts import Direction, Doubt, direction_of, doubt_in, without_bounds
 from compliance.claim_figures import Match, figures_in, masked, unit_of
 from compliance.quantities import Number, numbers, numbers_in
 from compliance.sentences import Sentence, sentences
@@ -72,7 +72,8 @@ def claim_at(kind: str, value: float | None, text: str, start: int, end: int) ->
     found = tuple(numbers_in(sentence))
     own = (start - around.start, end - around.start) if kind in _NEGATIONS else (0, 0)
     several = value is not None and sum(number.bare for number in found) > 1
-    doubt = _doubt(kind, masked(sentence, found), around.heading, own=own, several=several)
+    at = next((number.start for number in found if value is not None and _same(number.value, value)), None)
+    doubt = _doubt(kind, masked(sentence, found), around.heading, own=own, number=at, several=several)
     return Claim(kind, value, unit, bool(doubt), quote, start, end, doubt)
 
 
@@ -83,7 +84,7 @@ def _claims_of(text: str, where: Sentence) -> Iterator[Claim]:
     matches = tuple(figures_in(sentence, found, mask)) if found or "dropout" in sentence or "drop" in sentence else ()
     extra = _second_number(found, matches, mask)
     for match in matches:
-        doubt = _doubt(match.kind, mask, where.heading, several=extra)
+        doubt = _doubt(match.kind, mask, where.heading, number=match.number, several=extra)
         unit = unit_of(sentence) if match.kind == "epsilon" else ""
         yield _claim(text, where, match.kind, match.value, unit, doubt, match.start, match.end)
     for one in assertions_in(sentence):
@@ -112,9 +113,26 @@ _NEGATIONS = ("no_reconstruction", "secure_aggregation")
 _OF_ALL_ROUNDS = ("dropout_tolerance", "no_reconstruction", "secure_aggregation", "unlearned")
 
 
-def _doubt(kind: str, mask: str, heading: str, *, own: tuple[int, int] = (0, 0), several: bool = False) -> Doubt:
-    """Return the first doubt about a claim of a masked sentence; `own` are the words that a negation consists of."""
-    plain, direction = without_bounds(mask)
+def _doubt(
+    kind: str,
+    mask: str,
+    heading: str,
+    *,
+    own: tuple[int, int] = (0, 0),
+    number: int | None = None,
+    several: bool = False,
+) -> Doubt:
+    """Return the first doubt about a claim of a masked sentence.
+
+    Args:
+        kind: Of the claim.
+        mask: The sentence with its numbers masked.
+        heading: The heading above it.
+        own: Start and end of the words that a negation consists of.
+        number: Offset of the figure.
+        several: Whether another number stands for itself.
+    """
+    plain = without_bounds(mask)
     start, end = own if kind in _NEGATIONS else (0, 0)
     found = doubt_in(
         plain,
@@ -127,6 +145,7 @@ def _doubt(kind: str, mask: str, heading: str, *, own: tuple[int, int] = (0, 0),
     if found or several:
         return found or "several"
     wanted = _DIRECTION.get(kind, "")
+    direction = direction_of(mask, number) if number is not None else ""
     return "other-direction" if direction and wanted and direction != wanted else ""
 
 

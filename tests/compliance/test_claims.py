@@ -78,6 +78,35 @@ def test_a_plain_claim_is_contradicted_where_everything_measured_is_against_it()
             assert state == ("inconsistent" if says == "equals" else "contradicted")
 
 
+def test_in_excerpts_that_others_wrote_only_plain_statements_are_plain() -> None:
+    """The sixty excerpts of AIReg-Bench, which no pattern was written for."""
+    lines = files("compliance").joinpath("data", "aireg_excerpts.jsonl").read_text(encoding="utf-8").splitlines()
+    found = [
+        (row["id"], claim.kind, claim.value) for row in map(json.loads, lines) for claim in plain_claims(row["text"])
+    ]
+    assert found == [
+        ("use1-art15-A", "accuracy", 0.943),
+        ("use2-art10-C", "accuracy", 0.924),
+        ("use4-art15-B", "accuracy", 0.92),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "doubt"),
+    [
+        ("The accuracy is 92 % for exams of up to 30 minutes.", ""),  # the bound is that of the minutes
+        ("The accuracy is at most 92 %.", "other-direction"),
+        ("The accuracy is at least 92 %.", ""),
+        ("Epsilon is no more than 3.", ""),
+        ("Epsilon exceeds 3.", "other-direction"),
+        ("Epsilon never exceeds 3.", ""),
+    ],
+)
+def test_a_bound_points_its_own_number_only(text: str, doubt: str) -> None:
+    [claim] = extract_claims(text)
+    assert claim.doubt == doubt
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -1,6 +1,8 @@
 """The controls table: levels, ceilings, polarity, missing kinds, staleness and next steps."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
@@ -220,3 +222,12 @@ def test_coverage_counts_every_row_once_by_state_and_applicability() -> None:
     assert counted.count() == len(rows)
     assert counted.count("supported") == 2
     assert sum(counted.count(applicability=word) for word in {one.applicability for one in rows}) == len(rows)
+
+
+def test_rows_and_claims_are_read_without_a_numerical_library_and_without_httpx() -> None:
+    modules = (
+        "compliance.evidence, compliance.claims, compliance.claims_compared, compliance.progress, compliance.thresholds"
+    )
+    script = f"import sys, {modules}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not {"numpy", "scipy", "torch", "httpx", "openpyxl", "pypdf"} & set(done.stdout.split())
