@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from unlearning.llm.batches import Ids, by_length, padded
 from unlearning.llm.model_io import LanguageModel
@@ -45,11 +45,11 @@ def answer_positions(model: LanguageModel, pairs: Sequence[Pair]) -> tuple[Tenso
     """
     shared = shared_length([prompt for prompt, _ in pairs]) if keeps_all(model) else 0
     rows = [(*prompt, *answer)[shared:-1] for prompt, answer in pairs]
-    ids, mask, positions = padded(rows, model.tokens.padding, left=False, device=model.device)
+    ids, _, _ = padded(rows, model.tokens.padding, left=False, device=model.device)
     module: Any = model.module
-    hidden = module.base_model(
-        input_ids=ids, attention_mask=nn.functional.pad(mask, (shared, 0), value=1), position_ids=positions + shared,
-        past_key_values=opened(model, pairs[0][0][:shared], len(pairs)), use_cache=False,
+    before = opened(model, pairs[0][0][:shared], len(pairs))
+    hidden = module.base_model(  # causal: what pads behind the tokens needs no mask
+        input_ids=ids, past_key_values=before, use_cache=False
     ).last_hidden_state  # fmt: skip
     owner = torch.tensor([index for index, (_, answer) in enumerate(pairs) for _ in answer], device=model.device)
     place = torch.tensor(
