@@ -96,7 +96,10 @@ _ANSWER: tuple[tuple[str, str], ...] = (
     (r"responde|conteste|contesta", rf"{_GAP}(?:supports|conforme|cumple|\b[45]\b)"),
 )
 _MACHINERY: tuple[tuple[str, str], ...] = (
-    (r"system prompt|systemprompt|system message|developer message|hidden prompt|prompt systeme|systemnachricht", r""),
+    (
+        r"system prompt|systemprompt|system message|developer message|hidden prompt|prompt systeme|systemnachricht",
+        r"\b",
+    ),
     (r"do not|don't|never|must not", rf" ?(?:mention|report|quote|reveal|disclose|flag|cite)\b{_NEAR}\b{_UNSAID}\b"),
     (r"erwahne|erwaehne|zitiere|melde", rf"{_NEAR}\b(?:nicht|keine|kein)\b"),
     (r"ne mentionne[zr]?|ne cite[zr]?|ne signale[zr]?|no mencione|no cite|no informe", r"s?\b"),

@@ -9,7 +9,7 @@ Span = tuple[int, int]
 ANSWER_KEYS = ("reason", "answer", "score", "quotes", "gaps", "code")
 """Of the judge's answer."""
 _MARKERS = re.compile(
-    r"<{3,} ?(?:end ?(?:of ?)?)?/?document\b|\bdocument ?>{3,}"
+    r"<<<(?!<) ?(?:end ?(?:of ?)?)?/?document\b|\bdocument ?>>>"
     r"|<\|(?:im_(?:start|end|sep)|system|user|assistant|endoftext|endofprompt|eot_id|eom_id|begin_of_text|end_of_text"
     r"|start_header_id|end_header_id|fim_prefix|fim_suffix|end_of_turn)\|>"
     r"|\[/?inst\]|<</?sys>>|<(?:start|end)_of_turn>"
