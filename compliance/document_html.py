@@ -105,5 +105,5 @@ class _HtmlReader:
             self.writing.heading("".join(parts), level)
 
     def _keep_apart(self) -> None:
-        self.writing.conceal("hidden", "".join(self._kept_apart))
+        self.writing.conceal("hidden", " ".join("".join(self._kept_apart).split()))
         self._kept_apart = []
