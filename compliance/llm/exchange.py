@@ -7,8 +7,9 @@ an assessment has the same bytes either way, and `sent` tells what truly left.
 
 import json
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import httpx
 
@@ -79,13 +80,26 @@ class Exchanges:
         clock: Clock,
         rng: random.Random,
     ) -> None:
-        self.budget, self.usage = budget, Usage()
-        self.egress = Egress(endpoint.target.authority)
-        self.sent = self.egress
-        """The part of `egress` that truly left in this process."""
+        self.budget = budget
+        self._usage, self._egress, self._sent = Counter[str](), Counter[str](), Counter[str]()
         self._endpoint, self._cassette, self._transport = endpoint, cassette, transport
         self._clock, self._rng = clock, rng
         self._sender: Sender | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """What the exchanges cost."""
+        return Usage(**self._usage)
+
+    @property
+    def egress(self) -> Egress:
+        """What went, or in a recording had gone."""
+        return Egress(self._endpoint.target.authority, **self._egress)
+
+    @property
+    def sent(self) -> Egress:
+        """The part of `egress` that truly left in this process."""
+        return Egress(self._endpoint.target.authority, **self._sent)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -111,7 +125,8 @@ class Exchanges:
         size, key = measured(request)
         recorded = self._replayed(key, request, query, size)
         reached = recorded or await self._send(manner.path, body, size)
-        self.usage += Usage(requests=1, retries=reached.retries)
+        self._usage["requests"] += 1
+        self._usage["retries"] += reached.retries
         following: Manner | None = manner
         if reached.status != 200:
             following = adapted(manner, reached.status, reached.body, settled=settled)
@@ -123,7 +138,8 @@ class Exchanges:
 
     def count_tokens(self, prompt_tokens: int, completion_tokens: int) -> None:
         """Count what a reply says that it cost."""
-        self.usage += Usage(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
+        self._usage["prompt_tokens"] += prompt_tokens
+        self._usage["completion_tokens"] += completion_tokens
         self.budget.count(prompt_tokens, completion_tokens)
 
     def _replayed(self, key: str, request: Mapping[str, object], query: Query, size: int) -> Reached | None:
@@ -133,7 +149,7 @@ class Exchanges:
         entry = cassette.find(key, request)
         if entry is not None:
             self.budget.take(1 + entry.retries)
-            self.egress = _more(self.egress, 1 + entry.retries, size)
+            _count(self._egress, 1 + entry.retries, size)
             return Reached(entry.status, entry.body, entry.retries)
         if cassette.mode == "replay":
             what = f"{query.about}: " if query.about else ""
@@ -153,7 +169,8 @@ class Exchanges:
 
         def count() -> None:
             self.budget.take()
-            self.egress, self.sent = _more(self.egress, 1, size), _more(self.sent, 1, size)
+            _count(self._egress, 1, size)
+            _count(self._sent, 1, size)
 
         return await self._sender.post(path, content, count)
 
@@ -166,5 +183,6 @@ class Exchanges:
         )
 
 
-def _more(before: Egress, requests: int, size: int) -> Egress:
-    return replace(before, requests=before.requests + requests, bytes_sent=before.bytes_sent + requests * size)
+def _count(counted: Counter[str], requests: int, size: int) -> None:
+    counted["requests"] += requests
+    counted["bytes_sent"] += requests * size
