@@ -141,6 +141,8 @@ def hides_content(tag: Tag) -> bool:
     """Tell whether an element says of itself that nobody sees what it holds."""
     if "hidden" in tag.attributes or tag.attributes.get("aria-hidden", "").strip().lower() == "true":
         return True
+    if not tag.attributes.keys() & {"style", "color"}:
+        return False
     style = _style(tag.attributes.get("style", ""))
     if style.get("display") == "none" or style.get("visibility") in ("hidden", "collapse"):
         return True

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.compliance.written_documents import bomb, docx, paragraph, pdf, zipped
 
 from compliance.documents import MAX_BYTES, RESERVED_KINDS, Document, documents_of, load_document
 from compliance.errors import DocumentError
 from compliance.markup import Comment, Tag, Words, tokens
 from reports.model import Artifact, System
 from reports.system import Document as Declared
+from tests.compliance.written_documents import W, bomb, docx, paragraph, pdf, zipped
 
 
 def load(folder: Path, name: str, content: str | bytes) -> Document:
@@ -158,10 +158,11 @@ def test_docx_is_read_in_order_with_what_it_conceals(tmp_path: Path) -> None:
         + paragraph("white words", run='<w:color w:val="FFFFFF"/>')
         + paragraph("on black", run='<w:color w:val="FFFFFF"/><w:shd w:fill="000000"/>')
         + paragraph("shown", run='<w:vanish w:val="false"/>')
-        + "<w:p><w:del><w:r><w:delText>deleted</w:delText></w:r></w:del><w:ins><w:r><w:t>inserted</w:t></w:r></w:ins></w:p>"
+        + "<w:p><w:del><w:r><w:delText>deleted</w:delText></w:r></w:del>"
+        + "<w:ins><w:r><w:t>inserted</w:t></w:r></w:ins></w:p>"
         + "<w:p><w:r><w:t>a</w:t><w:tab/><w:t>b</w:t><w:br/><w:t>c</w:t></w:r></w:p>"
     )
-    comments = f'<w:comments xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main">{paragraph("a remark")}</w:comments>'
+    comments = f'<w:comments xmlns:w="{W}">{paragraph("a remark")}</w:comments>'
     found = load(tmp_path, "td.docx", docx(body, word__comments_xml=comments, word__media__image1_png=b"png"))
     assert found.text.split("\n") == [
         "Title", "", "First & last.", "", "Part", "", "a | b", "c | d", "", "on black", "", "shown", "", "inserted", "",
@@ -179,7 +180,7 @@ def test_notes_are_read_and_a_fallback_is_not_read_twice(tmp_path: Path) -> None
         '<mc:AlternateContent xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"><mc:Choice>'
         f"{paragraph('once')}</mc:Choice><mc:Fallback>{paragraph('once')}</mc:Fallback></mc:AlternateContent>"
     )
-    notes = f'<w:footnotes xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main">{paragraph("a note")}</w:footnotes>'
+    notes = f'<w:footnotes xmlns:w="{W}">{paragraph("a note")}</w:footnotes>'
     found = load(tmp_path, "td.docx", docx(box, word__footnotes_xml=notes))
     assert found.text == "once\n\na note"
 

@@ -15,9 +15,7 @@ PIECES = (
 )  # fmt: skip
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=25).map("".join)
 WORDS = st.lists(
-    st.sampled_from(
-        ("risk", "management", "System", "of", "the", "0.95", "“sound”", "it’s", "plan—do", "high-risk", "ε")
-    ),
+    st.sampled_from(("risk", "management", "System", "of", "the", "0.95", "“sound”", "it’s", "plan—do", "high-risk")),
     min_size=4,
     max_size=30,
 )
@@ -164,7 +162,7 @@ def test_a_quote_is_between_12_and_400_characters_without_its_marks() -> None:
 
 
 def test_a_quote_comes_with_the_sentence_around_it() -> None:
-    text = "# Tests\n\nNothing else. The model was tested on 1.5 million records, e.g. from wards; then it\nwas released. The end."
+    text = "# Tests\n\nNothing else. The model was tested on 1.5 million records, e.g. from wards,\nthen released. The end."
     found = locate("tested on 1.5 million records", text)
     assert found is not None
     start, end = found.sentence

@@ -35,7 +35,7 @@ def paragraph(text: str, style: str = "", run: str = "") -> str:
     return f'<w:p>{styled}<w:r><w:rPr>{run}</w:rPr><w:t xml:space="preserve">{text}</w:t></w:r></w:p>'
 
 
-def pdf(*pages: str, trailer: str = "") -> bytes:
+def pdf(*pages: str) -> bytes:
     """Return a PDF with one line of text on each page; a page of an empty text holds none (PDF 32000-1, 7.5)."""
     objects = ["<< /Type /Catalog /Pages 2 0 R >>", "", "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"]
     kids = []
@@ -53,7 +53,8 @@ def pdf(*pages: str, trailer: str = "") -> bytes:
         places.append(len(out))
         out += f"{number} 0 obj\n{one}\nendobj\n".encode("latin-1")
     table = "".join(f"{place:010d} 00000 n \n" for place in places)
-    end = f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}trailer\n<< /Size {len(objects) + 1} /Root 1 0 R {trailer}>>\n"
+    size = len(objects) + 1
+    end = f"xref\n0 {size}\n0000000000 65535 f \n{table}trailer\n<< /Size {size} /Root 1 0 R >>\n"
     return out + end.encode() + f"startxref\n{len(out)}\n%%EOF\n".encode()
 
 
