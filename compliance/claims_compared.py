@@ -79,9 +79,10 @@ def declared_claims(system: System) -> Iterator[Claim]:
         yield Claim("unlearned", None, request, False, f'unlearned = ["{request}"]', 0, 0)
 
 
-def declaration(kind: ClaimKind, system: System) -> tuple[float, ...]:
-    """Return the values that system.toml gives for the same thing as a kind of claim."""
-    return tuple(float(value) for path in kind.declared if (value := _at(system, path)) is not None)
+def declaration(kind: ClaimKind, system: System, *, but_claims: bool = False) -> tuple[float, ...]:
+    """Return the values that system.toml gives for the same thing as a kind of claim; `[claims]` left out if asked."""
+    paths = [path for path in kind.declared if not (but_claims and path.startswith("claims."))]
+    return tuple(float(value) for path in paths if (value := _at(system, path)) is not None)
 
 
 def gravest(states: Iterable[ClaimState]) -> ClaimState:
@@ -107,10 +108,8 @@ def _compared(
     if claim.kind == "unlearned" and not claim.hedged:
         found = _erased(claim, kind, system, asked)
     else:
-        own = source == SYSTEM_FILE  # a declaration is not held against itself
-        values = () if own and claim.kind != "delta" else declaration(kind, system)
-        measured = list(_measured(kind, system, asked))
-        found = compare(claim, measured, values[1:] if own else values, says=kind.says, slack=kind.slack)
+        values = declaration(kind, system, but_claims=source == SYSTEM_FILE)  # none is held against itself
+        found = compare(claim, list(_measured(kind, system, asked)), values, says=kind.says, slack=kind.slack)
         if found.state == "contradicted" and not_at_this_delta:
             found = Comparison("not_comparable", None)
     if (by := found.by) is None:
@@ -203,8 +202,8 @@ def _beside_others(one: ComparedClaim, all_: Sequence[ComparedClaim], system: Sy
     others = [other for other in all_ if other.document != one.document and _comparable(claim, other.claim)]
     said = [other.claim.value for other in others if other.claim.value is not None]
     other_unit = bool(claim.unit) and claim.unit != (_declared_unit(system) or claim.unit)
-    if one.document != SYSTEM_FILE and not other_unit:
-        said += declaration(kind, system)
+    if not other_unit:
+        said += declaration(kind, system, but_claims=one.document == SYSTEM_FILE)
     if said and not any(agrees(claim.value, value) for value in said):
         return replace(one, state="inconsistent")
     return one
