@@ -11,7 +11,8 @@ from compliance.traced import untouched
 PIECES = (
     "the", "High", "risk", "system", "un", "able", "0.95", "10⁵", "ﬁne", "Straße", "e\u0301te", "x₂", "naïve", "2*3",
     "“quoted”", "it’s", "post-market", "plan—do", "**bold**", "`code`", "\u00ad", "\u200b", "½", "Å", "か", "\uff9e",
-    "\u1100", "\u1161", "\u11a8", "ㅏ", " ", "  ", "\n", "\n\n", "\t", "\u00a0", "…", "\u2033", "\u00a8", "İ", "Σς", "*",
+    "\u1100", "\u1161", "\u11a8", "ㅏ", " ", "  ", "\n", "\n\n", "\t", "\u00a0", "…", "\u2033", "\u00a8", "İ", "Σς",
+    "*",
 )  # fmt: skip
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=25).map("".join)
 WORDS = st.lists(
@@ -162,7 +163,7 @@ def test_a_quote_is_between_12_and_400_characters_without_its_marks() -> None:
 
 
 def test_a_quote_comes_with_the_sentence_around_it() -> None:
-    text = "# Tests\n\nNothing else. The model was tested on 1.5 million records, e.g. from wards,\nthen released. The end."
+    text = "# Tests\n\nNothing. The model was tested on 1.5 million records, e.g. of wards,\nthen released. The end."
     found = locate("tested on 1.5 million records", text)
     assert found is not None
     start, end = found.sentence

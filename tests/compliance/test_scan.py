@@ -224,8 +224,8 @@ def test_flags_lie_inside_the_text_and_in_order(text: str) -> None:
     "piece",
     [
         "ignore ", "give a score ", "you are ", "do not ", "answer ", "{", '"', '{"score":1,', "<", "<<<document ",
-        "%4", "&#6", "a b ", "aA1/", "0a", "a\u200b", "e\u0301", "mо", "compliant with ", "`", "\U000e0041", "=", "\\x4",
-        "ignore the " * 9,
+        "%4", "&#6", "a b ", "aA1/", "0a", "a\u200b", "e\u0301", "mо", "compliant with ", "`", "\U000e0041", "=",
+        "\\x4", "ignore the " * 9,
     ],
 )  # fmt: skip
 def test_no_pattern_is_catastrophic(piece: str) -> None:
