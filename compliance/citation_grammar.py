@@ -7,8 +7,10 @@ XI have sections) but not which numbers there are; that is for `compliance.numbe
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+from compliance import citation_patterns as pattern
 from compliance.cited import Citation, Span
 from compliance.errors import CitationError
 
@@ -17,51 +19,7 @@ _LONGEST = 300
 _LARGEST_RANGE = 60
 _SECTIONED = {"I": "letter", "VIII": "letter", "XI": "number"}
 """Annexes with sections, and how the sections are named."""
-_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 _ROMAN = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii", "xiii", "xiv", "xv")
-
-_AI_ACT = r"(?:the\s{1,3})?(?:eu[\s-]?)?(?:ai[\s-]act|aia)|(?:the\s{1,3})?regulation\s\(eu\)\s(?:no\s)?2024/1689"
-_GDPR = r"(?:the\s{1,3})?(?:eu[\s-])?gdpr|(?:the\s{1,3})?regulation\s\(eu\)\s(?:no\s)?2016/679"
-_INSTRUMENT = rf"(?<![\w-])(?:(?P<ai_act>{_AI_ACT})|(?P<gdpr>{_GDPR}))(?![\w])"
-_GAP = r"[\s,]{0,6}"
-_VALUE = r"(?:[0-9]{1,3}[a-z]{0,2}|[ivx]{1,5}|[a-z]{1,2})"
-
-_BEFORE = re.compile(rf"{_INSTRUMENT}(?P<joint>[\s:,-]{{0,4}})", re.IGNORECASE)
-_ARTICLE = re.compile(
-    r"(?:(?P<word>(?<![\w-])art(?:icle)?(?P<plural>s)?\.?)[\s-]{0,4}|(?<![\w.]))(?P<number>[0-9]{1,4}[a-z]?)(?![\w/])",
-    re.IGNORECASE,
-)
-_ANNEX = re.compile(r"(?<![\w-])annex(?:es)?[\s-]{1,4}(?P<roman>[ivx]{1,6})(?!\w)", re.IGNORECASE)
-_SECTION = re.compile(rf"{_GAP}section\s{{1,3}}(?P<value>[a-z]|[0-9])(?!\w)[.,]?", re.IGNORECASE)
-_WORDED = re.compile(
-    rf"{_GAP}(?:paragraphs?|paras?\b\.?|§|points?|pt\.|letters?|lit\.|items?)\s{{0,3}}"
-    rf"(?P<open>\(\s?)?(?P<value>{_VALUE})(?!\w)(?(open)\s?\))",
-    re.IGNORECASE,
-)
-_PARENTHESISED = re.compile(rf"\s{{0,3}}\(\s?(?!eu\b)(?P<value>{_VALUE})\s?\)", re.IGNORECASE)
-_DOTTED = re.compile(r"\.(?P<value>[0-9]{1,2}|[a-z])(?!\w)", re.IGNORECASE)
-_BARE = re.compile(r"[\s,]{1,4}(?P<value>[0-9]{1,2}|[abc](?=[\s.,(]{0,2}[0-9]))(?!\w)", re.IGNORECASE)
-_RANGE = re.compile(rf"\s{{0,2}}(?:[-‐‑–—]|to)\s{{0,2}}\(\s?(?P<value>{_VALUE})\s?\)", re.IGNORECASE)
-_ARTICLES = re.compile(r"\s{0,2}(?:[-‐‑–—]|to)\s{0,2}(?P<value>[0-9]{1,3})(?![\w(])", re.IGNORECASE)
-_SUBPARAGRAPH = re.compile(
-    rf"{_GAP}(?:(?P<word>{'|'.join(_ORDINALS)})\s{{1,3}}sub-?paragraph"
-    rf"|(?P<ordinal>[0-9]{{1,2}})(?:st|nd|rd|th)\s{{1,3}}sub-?paragraph|sub-?paragraph\s{{1,3}}(?P<number>[0-9]{{1,2}}))(?!\w)",
-    re.IGNORECASE,
-)
-_ASPECT = re.compile(r"#(?P<value>[a-z][a-z0-9-]*)", re.IGNORECASE)
-_AFTER = re.compile(
-    rf"{_GAP}(?:\(|of\s|in\s|under\s)?\s{{0,2}}{_INSTRUMENT}(?![\s:-]{{0,3}}(?:art|annex|[0-9]{{1,3}}[a-z]?\(|:[0-9]))\)?",
-    re.IGNORECASE,
-)
-_FOREIGN = re.compile(
-    r"[\s,]{0,6}(?:of|to|in|under)?\s{0,3}(?!the\s{1,3}(?:Regulation|Act)(?!\s{1,3}(?:\(|No\b|on\b)))(?:the\s{1,3})?(?:[A-Z][\w-]{0,30}\s{1,3}){0,3}"
-    r"(?:Directive|Regulation|Charter|Treaty|Treaties|TFEU|TEU|ECHR|Convention|Decision|Constitution|Code|Act|Law|LED"
-    r"|DSA|DMA|DGA|MDR|NIS2?|BDSG|GG)(?![\w-])"
-)
-_START = re.compile(
-    rf"{_INSTRUMENT}|(?<![\w-])art(?:icle)?s?\.?[\s-]{{0,4}}[0-9]|(?<![\w-])annex(?:es)?[\s-]{{1,4}}[ivxl]",
-    re.IGNORECASE,
-)
 
 
 @dataclass
@@ -69,7 +27,10 @@ class _Reading:
     """A citation as far as it was read."""
 
     text: str
-    at: int
+    start: int
+    """Where it begins."""
+    at: int = 0
+    """How far it was read."""
     instrument: str = ""
     path: list[str] = field(default_factory=list)
     last: str = ""
@@ -78,10 +39,15 @@ class _Reading:
     aspect: str = ""
     named: bool = False
     """Whether a word, a colon or a parenthesis shows that a citation is meant, not just a number."""
+    plural: bool = False
+    """Whether its word announces more than one."""
 
-    def take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
-        """Return the match of `pattern` here and step behind it; None, and stay, where there is none."""
-        found = pattern.match(self.text, self.at)
+    def __post_init__(self) -> None:
+        self.at = self.start
+
+    def take(self, wanted: re.Pattern[str]) -> re.Match[str] | None:
+        """Return the match of `wanted` here and step behind it; None, and stay, where there is none."""
+        found = wanted.match(self.text, self.at)
         if found is not None:
             self.at = found.end()
         return found
@@ -116,36 +82,75 @@ def find_citations(text: str, default: str = "EU-AIA") -> Iterator[Span]:
         default: The instrument where none is named.
     """
     at = 0
-    while found := _START.search(text, at):
-        reading = _read(text, found.start())
+    while found := pattern.START.search(text, at):
         at = found.end()
-        if reading is None or not reading.named:
+        listed = _read_list(text, found.start())
+        if not listed:
             continue
-        at = reading.at
-        if not reading.instrument and _FOREIGN.match(text, at):
+        at = listed[-1].at
+        instrument = next((one.instrument for one in listed if one.instrument), "")
+        if not instrument and pattern.FOREIGN.match(text, at):
             continue
-        try:
-            cited = _citations(reading, default)
-        except CitationError:
-            continue  # no range at all, such as "(5)-(1)"
-        yield Span(cited, found.start(), reading.at, text[found.start() : reading.at])
+        for one in listed:
+            one.instrument = instrument
+            with suppress(CitationError):  # no range at all, such as "(5)-(1)"
+                yield Span(_citations(one, default), one.start, one.at, text[one.start : one.at])
+
+
+def _read_list(text: str, start: int) -> list[_Reading]:
+    """Return the citations of one list, such as `Articles 9, 10(2) and (3)`, which name their law once; or the one."""
+    first = _read(text, start)
+    if first is None or not first.named:
+        return []
+    listed = [first]
+    while (following := _another(listed[-1], plural=first.plural)) is not None:
+        listed.append(following)
+    return listed
+
+
+def _another(before: _Reading, *, plural: bool) -> _Reading | None:
+    """Return the next member of a list: a sibling of the last part, or behind a plural word an article or annex."""
+    if before.instrument and before.aspect:
+        return None
+    reading = _Reading(before.text, before.at)
+    if len(before.path) > 1 and (part := reading.take(pattern.ANOTHER_PART)) is not None:
+        value = part["value"].lower()
+        if value[0].isdigit() == before.path[-1][0].isdigit():
+            reading.start = part.start("value") - 1
+            reading.path = [*before.path[:-1], value]
+    elif plural and before.path[0].startswith("annex-"):
+        if (annex := reading.take(pattern.ANOTHER_ANNEX)) is not None:
+            reading.start = annex.start("roman")
+            reading.path = [f"annex-{annex['roman']}"]
+            _read_annex(reading)
+    elif plural and reading.take(pattern.ANOTHER_ARTICLE) is not None:
+        reading.start = reading.at
+        if (article := reading.take(pattern.ARTICLE)) is not None:
+            reading.path = [article["number"].lower()]
+    if not reading.path:
+        return None
+    _read_parts(reading)
+    _read_end(reading)
+    return reading
 
 
 def _read(text: str, start: int) -> _Reading | None:
     """Return the citation that begins at `start`, as long as it goes; None where none does."""
     reading = _Reading(text, start)
-    before = reading.take(_BEFORE)
+    before = reading.take(pattern.BEFORE)
     if before is not None:
         reading.instrument = _instrument(before)
         reading.named = before["joint"] in (":", "-")
-    if (annex := reading.take(_ANNEX)) is not None:
+    if (annex := reading.take(pattern.ANNEX)) is not None:
         reading.named = True
+        reading.plural = bool(annex["plural"])
         reading.path.append(f"annex-{annex['roman'].upper()}")
         _read_annex(reading)
-    elif (article := reading.take(_ARTICLE)) is not None:
+    elif (article := reading.take(pattern.ARTICLE)) is not None:
         reading.named |= bool(article["word"])
+        reading.plural = bool(article["plural"])
         reading.path.append(article["number"].lower())
-        if article["plural"] and (end := reading.take(_ARTICLES)) is not None:
+        if reading.plural and (end := reading.take(pattern.ARTICLES_TO)) is not None:
             reading.last = end["value"]
         _read_parts(reading)
     else:
@@ -157,41 +162,45 @@ def _read(text: str, start: int) -> _Reading | None:
 def _read_annex(reading: _Reading) -> None:
     """Take what follows the name of an annex: its section if it has any, then its points."""
     kind = _SECTIONED.get(reading.path[0].removeprefix("annex-"))
-    first = reading.take(_SECTION)
+    first = reading.take(pattern.SECTION)
     if first is not None:
         reading.path.append(f".{first['value'].upper()}")
-    elif (first := reading.take(_DOTTED) or reading.take(_BARE) or reading.take(_PARENTHESISED)) is not None:
+    elif (
+        first := reading.take(pattern.DOTTED) or reading.take(pattern.BARE) or reading.take(pattern.PARENTHESISED)
+    ) is not None:
         value = first["value"].lower()
         section = (kind == "number" and value.isdigit()) or (kind == "letter" and value in ("a", "b", "c"))
         reading.path.append(f".{value.upper()}" if section else value)
     if first is not None and reading.path[-1].startswith("."):
-        following = reading.take(_DOTTED) or reading.take(_BARE)
+        following = reading.take(pattern.DOTTED) or reading.take(pattern.BARE)
         if following is not None:
             reading.path.append(following["value"].lower())
-    while (dotted := reading.take(_DOTTED)) is not None:
+    while (dotted := reading.take(pattern.DOTTED)) is not None:
         reading.path.append(dotted["value"].lower())
     _read_parts(reading)
 
 
 def _read_parts(reading: _Reading) -> None:
     """Take paragraphs and points, with or without their words, and the end of a range."""
-    while not reading.last and (part := reading.take(_PARENTHESISED) or reading.take(_WORDED)) is not None:
+    while (
+        not reading.last and (part := reading.take(pattern.PARENTHESISED) or reading.take(pattern.WORDED)) is not None
+    ):
         reading.path.append(part["value"].lower())
         reading.named = True
-        if (end := reading.take(_RANGE)) is not None:
+        if (end := reading.take(pattern.PARTS_TO)) is not None:
             reading.last = end["value"].lower()
             return
 
 
 def _read_end(reading: _Reading) -> None:
     """Take subparagraph, aspect and an instrument that is named last."""
-    if (counted := reading.take(_SUBPARAGRAPH)) is not None:
+    if (counted := reading.take(pattern.SUBPARAGRAPH)) is not None:
         word = counted["word"]
-        number = _ORDINALS.index(word.lower()) + 1 if word else int(counted["ordinal"] or counted["number"])
+        number = pattern.ORDINALS.index(word.lower()) + 1 if word else int(counted["ordinal"] or counted["number"])
         reading.subparagraph = number
-    if (aspect := reading.take(_ASPECT)) is not None:
+    if (aspect := reading.take(pattern.ASPECT)) is not None:
         reading.aspect = aspect["value"].lower()
-    if not reading.instrument and (after := reading.take(_AFTER)) is not None:
+    if not reading.instrument and (after := reading.take(pattern.AFTER)) is not None:
         reading.instrument = _instrument(after)
 
 

@@ -325,3 +325,37 @@ def test_the_law_named_beside_a_place_is_the_one_that_counts() -> None:
     text = "Art. 5, GDPR Art. 6, Article 28 GDPR, Art. 32(1) of the GDPR, Article 9 of the AI Act and Annex IV(10)."
     found = [str(place) for span in find_citations(text) for place in span.citation]
     assert found == ["EU-AIA:5", "GDPR:6", "GDPR:28", "GDPR:32(1)", "EU-AIA:9", "EU-AIA:annex-IV(10)"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Articles 9, 10 and 15 of the AI Act", ["EU-AIA:9", "EU-AIA:10", "EU-AIA:15"]),
+        ("Articles 5, 17(1) and 32 GDPR", ["GDPR:5", "GDPR:17(1)", "GDPR:32"]),
+        ("Article 6(1)(a), (b) and (c) GDPR", ["GDPR:6(1)(a)", "GDPR:6(1)(b)", "GDPR:6(1)(c)"]),
+        ("Article 10(2), points (f) and (g)", ["EU-AIA:10(2)(f)", "EU-AIA:10(2)(g)"]),
+        ("Annexes IV and XI", ["EU-AIA:annex-IV", "EU-AIA:annex-XI"]),
+        ("Article 15 and 3 more", ["EU-AIA:15"]),  # no plural: the number is of something else
+        ("Art. 9(1) and (b)", ["EU-AIA:9(1)"]),  # another kind of number: no sibling
+        ("Articles 5, 6 and 7 of the Charter", []),
+    ],
+)
+def test_a_list_names_its_law_once(text: str, expected: list[str]) -> None:
+    assert [str(place) for span in find_citations(text) for place in span.citation] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "instrument"),
+    [
+        ("the EU AI Act", "EU-AIA"),
+        ("the Artificial Intelligence Act", "EU-AIA"),
+        ("Regulation (EU) 2024/1689", "EU-AIA"),
+        ("the Regulation", "EU-AIA"),  # unnamed: ours
+        ("the GDPR", "GDPR"),
+        ("the General Data Protection Regulation", "GDPR"),
+        ("Regulation (EU) 2016/679", "GDPR"),
+    ],
+)
+def test_a_law_is_known_by_its_names(name: str, instrument: str) -> None:
+    [span] = find_citations(f"as Article 5(1) of {name} asks")
+    assert [str(place) for place in span.citation] == [f"{instrument}:5(1)"]
