@@ -1,5 +1,6 @@
 """`compliance.injection`: does a document try to steer whoever reads it, and did it."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -60,7 +61,7 @@ def _finding(document: Document, reading: Reading, ctx: Context) -> Finding:
     return ctx.finding(
         judged.status,
         judged.summary[:300],
-        key=f"document={document.path}",
+        key=_key(document),
         severity=None if judged.status is Status.FAIL else Severity.MEDIUM,
         basis=reading.basis if read else Basis.RECORDED,
         detail="\n".join(_line(flag, document) for flag in flags[:_MOST_TOLD]),
@@ -69,6 +70,11 @@ def _finding(document: Document, reading: Reading, ctx: Context) -> Finding:
         limitations=[_PATTERNS, *([] if read else [_NOBODY]), *document.limitations],
         reason=judged.reason,
     )
+
+
+def _key(document: Document) -> str:
+    whole = f"document={document.path}"
+    return whole if len(whole) <= 200 else f"document={hashlib.sha256(document.path.encode()).hexdigest()[:32]}"
 
 
 def _judged(document: Document, flags: Sequence[Flag], reading: Reading) -> _Judged:
