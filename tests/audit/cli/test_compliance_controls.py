@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +143,25 @@ def test_a_file_of_citations_that_is_no_text_is_refused(capsys: Captured, tmp_pa
     file.write_bytes(b"\xff\xfe\x00")
     assert asked(capsys, "--cite-file", str(file), code=2)["code"] == "catalogue.cite_file"
     assert asked(capsys, "--cite-file", str(tmp_path), code=2)["code"] == "catalogue.cite_file"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "forbidden"),
+    [
+        (["compliance", "--help"], {"pydantic", "jinja2", "numpy", "scipy", "httpx", "torch", "pypdf", "openpyxl"}),
+        (["compliance", "controls"], {"pydantic", "jinja2", "numpy", "scipy", "httpx", "torch", "pypdf", "openpyxl"}),
+        (["compliance", "annex-iv", "system.toml"], {"httpx", "scipy", "torch", "pypdf", "openpyxl"}),
+    ],
+)
+def test_the_law_is_listed_without_a_client_or_a_numerical_library(
+    tmp_path: Path, arguments: list[str], forbidden: set[str]
+) -> None:
+    (tmp_path / "system.toml").write_text('[system]\nname = "ward"\nversion = "1"\n', encoding="utf-8")
+    script = (
+        f"import json, sys\nfrom audit.cli.main import run\ncode = run({arguments!r})\n"
+        "print(json.dumps([code, sorted({name.partition('.')[0] for name in sys.modules})]))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
+    code, loaded = json.loads(done.stdout.splitlines()[-1])
+    assert code == 0
+    assert not forbidden & set(loaded)
