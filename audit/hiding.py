@@ -5,7 +5,7 @@
 OUT is written whole or not at all. CPU-seconds are for the one who runs it: they never enter a report.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from unlearning.drafts import check_place, drafted
 from unlearning.llm.architectures import blocks_of
 from unlearning.llm.audit import level_at_a_glance
 from unlearning.llm.compare import Ready, compare
-from unlearning.llm.edit import LunarEdit
+from unlearning.llm.edit import LunarEdit, load_edit
 from unlearning.llm.importers import LayoutName
 from unlearning.llm.lunar import LunarFit, fit_and_tell
 from unlearning.llm.lunar_federated import FederatedFit
@@ -91,6 +91,7 @@ def carried_out(
     *,
     save: str = "model",
     rivals: tuple[str, ...] = (),
+    previous: Sequence[Path] = (),
     executor: Executor | None = None,
     say: Say = lambda _told: None,
 ) -> Fields:
@@ -102,6 +103,7 @@ def carried_out(
         settings: What LUNAR chooses from.
         save: "edit", "model" (with the edit), "adapter" (with the edit), or "all".
         rivals: Other methods to run on the same records.
+        previous: Folders of all earlier edits of the model.
         executor: Runs the passes over the model.
         say: Told what is going on.
 
@@ -109,10 +111,12 @@ def carried_out(
         UnlearningError: A premise does not hold, or OUT cannot be written; then nothing is.
     """
     check_place(output)
+    edits = [load_edit(folder) for folder in previous]
     say("choosing the edit")
     found = fit_and_tell(
         commission.model, commission.forget, commission.retain, commission.reference, general=commission.general,
-        validation=commission.validation, settings=settings, refusals=commission.refusals, executor=executor,
+        validation=commission.validation, settings=settings, refusals=commission.refusals, previous=edits,
+        executor=executor,
     )  # fmt: skip
     table = _table(commission, found, rivals, settings.seed, say)
     say("writing")
@@ -202,6 +206,8 @@ def document(
         "tensors_changed": len(edit.updates),
         "before_sha256": edit.meta.model.before,
         "after_sha256": edit.meta.model.after,
+        "requests": edit.meta.requests,
+        "previous": edit.meta.previous,
         "reference": {"given": found.reference.given, "refused": len(found.reference.refused)},
         "gate": found.gate.model_dump(mode="json", exclude_none=True),
         "screening": {"before": screening_fields(found.before), "after": screening_fields(found.after)},

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 PATH = click.Path(path_type=Path)
 TOKENS = ("auto", "last", "prompt", "refusal")
 SOLVERS = ("closed", "gradient", "gradient-published")
+SAME = "unlearn.lunar.same"
+"""Whether --layers same was said."""
 ERASING = ("base", "reset", "steps", "decoys")
 """Options of --erase."""
 LAYOUTS = ("auto", "records", "pistol", "tofu", "instructions")
@@ -35,13 +37,14 @@ def _number(_ctx: click.Context, _option: click.Parameter, value: str) -> float 
     return number
 
 
-def _layers(_ctx: click.Context, _option: click.Parameter, value: str) -> tuple[int, ...] | None:
-    """Return layers such as 20,22; None for "auto"."""
+def _layers(ctx: click.Context, _option: click.Parameter, value: str) -> tuple[int, ...] | None:
+    """Return layers such as 20,22; None for "auto", and for "same", which after an earlier request is what it means."""
     parts = [part.strip() for part in value.split(",") if part.strip()]
-    if parts == ["auto"]:
+    if parts in (["auto"], ["same"]):
+        ctx.meta[SAME] = parts == ["same"]
         return None
     if not parts or not all(part.isascii() and part.isdecimal() for part in parts):
-        raise click.BadParameter("write auto, or layers as 20,22")
+        raise click.BadParameter("write auto, same, or layers as 20,22")
     return tuple(int(part) for part in parts)
 
 
@@ -57,11 +60,16 @@ def _names(_ctx: click.Context, _option: click.Parameter, value: str) -> tuple[s
 @click.option("--reference", type=PATH, metavar="FILE", help="Prompts that the model refuses.")
 @click.option("--general", type=PATH, metavar="FILE", help="General questions whose answers stay.")
 @click.option("--validation", type=PATH, metavar="FILE", help="Facts that stay by which the edit is chosen.")
-@click.option("--layers", default="auto", show_default=True, callback=_layers, help="auto, or 20,22.")
+@click.option("--layers", default="auto", show_default=True, callback=_layers, help="auto, same, or 20,22.")
+@click.option("--top-layers", type=click.IntRange(1), default=1, show_default=True, help="How many are edited at most.")
 @click.option("--tokens", type=click.Choice(TOKENS), default="auto", show_default=True, help="Which tokens move.")
 @click.option("--ridge", default="auto", show_default=True, callback=_number, help="auto, or a number.")
 @click.option("--coefficient", default="auto", show_default=True, callback=_number, help="auto, or the effective one.")
 @click.option("--solver", type=click.Choice(SOLVERS), default="closed", show_default=True)
+@click.option(
+    "--previous", type=PATH, multiple=True, metavar="EDIT",
+    help="An earlier edit of --model, once for each, all of them: what they hide stays hidden, in their layers.",
+)  # fmt: skip
 @click.option("--erase", is_flag=True, help="Remove instead of hide: reset in part, and teach anew what stays.")
 @click.option("--base", type=PATH, metavar="DIR", help="With --erase: the checkpoint that fine-tuning began at.")
 @click.option("--reset", type=click.FloatRange(0, 1, min_open=True), metavar="X", help="With --erase: how much of it.")
@@ -103,10 +111,21 @@ def lunar(ctx: click.Context, /, model: Path, adapter: Path | None, output: Path
         from audit.cli.unlearn_lunar_edit import changed_by_edit
 
         return changed_by_edit("apply" if given["applied"] else "revert", edit, model, output, adapter=adapter)
+    _refuse_idle(ctx, given)
     if is_federated(given):
         return federated(model, adapter, output, _settings(given), given)
     files, settings = _files(model, adapter, given), _settings(given)
     return _hidden(ctx, files, settings, output, given)
+
+
+def _refuse_idle(ctx: click.Context, given: dict[str, Any]) -> None:
+    """Raise on options of several requests or layers where they say nothing."""
+    if ctx.meta.get(SAME) and not given["previous"]:
+        raise click.UsageError("--layers same is for a later request: name the earlier edits with --previous")
+    other = "--erase" if given["erase"] else "sums of clients" if is_federated(given) else ""
+    for name in ("previous", "top_layers"):
+        if other and given[name] not in ((), 1):
+            raise click.UsageError(f"--{name.replace('_', '-')} does not go with {other}")
 
 
 def _hidden(ctx: click.Context, files: "Files", settings: "Settings", output: Path, given: dict[str, Any]) -> Answer:
@@ -133,7 +152,7 @@ def _hidden(ctx: click.Context, files: "Files", settings: "Settings", output: Pa
                 if given["erase"]
                 else carried_out(
                     commission, output, settings, save=given["save"], rivals=rivals,
-                    executor=named_executor(given["executor"]), say=say,
+                    previous=given["previous"], executor=named_executor(given["executor"]), say=say,
                 )
             )  # fmt: skip
     finally:
@@ -170,6 +189,7 @@ def _settings(given: dict[str, Any]) -> "Settings":
 
     return Settings(
         layers=given["layers"],
+        top_layers=given["top_layers"],
         tokens=None if given["tokens"] == "auto" else given["tokens"],
         ridge=given["ridge"],
         coefficient=given["coefficient"],

@@ -7,15 +7,17 @@ elsewhere. Its leak is what is left elsewhere over what arrives where it should.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from unlearning.errors import NotUnlearnable
 from unlearning.llm.edit_nouns import GateFigures
 from unlearning.llm.hooks import LayerRows
+from unlearning.llm.layer_statistics import LayerStatistics
 from unlearning.llm.material import Material
 from unlearning.llm.passages import TokenPolicy
 from unlearning.llm.reweighted import solve_reweighted
-from unlearning.llm.solve import Gate, gates_of_rows, solve_gate
+from unlearning.llm.solve import Gate, Summed, gates_of_rows, solve_gate
 from unlearning.llm.update import LowRankUpdate
 
 __all__ = ["RIDGES", "Candidate", "best_ridges", "figures", "lengths", "screened", "shortlist", "solved_again"]
@@ -26,6 +28,8 @@ NEAR = 0.05
 """Of two ridges whose leaks are so close, the larger is the better: it over-fits less."""
 NEARBY = 0.3
 """Of the smallest ridge that is still heard, how much more it may leak."""
+COLLINEAR = 1e-4
+"""Singular values of the directions below this share of the largest count as none."""
 LAYERS = 3
 """Layers that are heard."""
 
@@ -47,6 +51,8 @@ class Candidate:
     """Length of the shift over the usual length of the residual stream."""
     power: float = 2.0
     """Norm of the errors that it minimises: 2, or more where it was made for the row that fares worst."""
+    earlier: Tensor | None = None
+    """What earlier edits added, as gates along the directions, (k, m): this one takes their place."""
 
     @property
     def ridge(self) -> float:
@@ -60,11 +66,12 @@ class Candidate:
     def update(self, tensor: str, effective: float) -> LowRankUpdate:
         """Return the change of the layer's projection."""
         coefficient = self.coefficient(effective)
+        right = self.gate.vector if self.earlier is None else self.gate.vector - self.earlier / coefficient
         return LowRankUpdate(
             tensor=tensor,
             layer=self.layer,
             left=(coefficient * self.directions).float(),
-            right=self.gate.vector.float(),
+            right=right.float(),
             ridge=self.ridge,
             coefficient=coefficient,
             effective_coefficient=effective,
@@ -122,11 +129,13 @@ def figures(candidate: Candidate, material: Material) -> GateFigures:
     moved = _aligned(candidate, material.forget(layer, policy)) / candidate.gain
     held = _aligned(candidate, material.checked(layer, policy)) / candidate.gain
     staying = lengths(candidate, material.staying(layer)) / candidate.gain
+    before = material.before(layer, policy)
     return GateFigures(
         forget_mean=float(moved.mean()),
         forget_p05=float(moved.quantile(0.05)),
         paraphrase_mean=float(held.mean()),
         retain_p95=float(staying.quantile(0.95)),
+        earlier_mean=None if before is None else _mean_aligned(candidate, before) / candidate.gain,
         gap=1.0 - candidate.leak,
     )
 
@@ -135,16 +144,26 @@ def _solver(
     material: Material, layer: int, policy: TokenPolicy, weight: float, memory: int, *, power: float = 2.0
 ) -> Callable[[float], Gate]:
     """Return what gives the gate of a ridge; the sums are made once for all of them."""
-    rows, keep = material.forget(layer, policy), material.keep_rows(layer)
+    rows, keep, before = material.forget(layer, policy), material.keep_rows(layer), material.before(layer, policy)
+    times = 1.0 if before is None else material.earlier[layer].weight
+    summed = None if before is None else Summed(times * before.gram, times * before.total, times * before.tokens)
     if power > 2 and keep is not None:
         directions = material.directions(layer, policy)
-        return lambda ridge: solve_reweighted(rows.inputs, rows.direction, keep, directions, ridge=ridge, power=power)
+        return lambda ridge: solve_reweighted(
+            rows.inputs, rows.direction, keep, directions, ridge=ridge, summed=summed, power=power
+        )
     if keep is None:
         gram = material.gram(layer, policy) + (weight - 1.0) * material.kept(layer).gram
         total = material.total(layer, policy)
         return lambda ridge: solve_gate(total, gram, ridge=ridge, memory=memory)
     grouped = rows.grouped() if policy == "refusal" else rows.inputs[None]
-    return gates_of_rows(grouped, keep, keep_weight=weight, memory=memory)
+    return gates_of_rows(grouped, keep, keep_weight=weight, summed=summed, memory=memory)
+
+
+def _along(shift: Tensor, directions: Tensor) -> Tensor:
+    """Return what earlier edits added to a projection, as gates along the directions of this one, (k, m)."""
+    found: Tensor = torch.linalg.pinv(directions.mT, rtol=COLLINEAR) @ shift.to(directions)
+    return found
 
 
 def _candidate(
@@ -162,15 +181,19 @@ def _candidate(
         gate = solve(ridge)
     except NotUnlearnable:
         return None
-    directions = material.directions(layer, policy)
-    blank = Candidate(layer, policy, gate, directions, 1.0, 1.0, 0.0, power)
+    directions, before = material.directions(layer, policy), material.before(layer, policy)
+    earlier = None if before is None else _along(material.earlier[layer].shift, directions)
+    blank = Candidate(layer, policy, gate, directions, 1.0, 1.0, 0.0, power, earlier)
     gain = float(_aligned(blank, rows).mean())
+    if before is not None:
+        share = len(rows.inputs) / (len(rows.inputs) + before.tokens)
+        gain = share * gain + (1 - share) * _mean_aligned(blank, before)
     reached = float(_aligned(blank, material.checked(layer, policy)).mean())
     if not (gain > 0 and reached > 0):
         return None
     leak = float(lengths(blank, material.staying(layer)).quantile(0.95)) / reached
     effect = float(directions[0].norm()) / material.size(layer)
-    return Candidate(layer, policy, gate, directions, gain, leak, effect, power)
+    return Candidate(layer, policy, gate, directions, gain, leak, effect, power, earlier)
 
 
 def _aligned(candidate: Candidate, rows: LayerRows) -> Tensor:
@@ -179,6 +202,13 @@ def _aligned(candidate: Candidate, rows: LayerRows) -> Tensor:
     products = candidate.directions @ candidate.directions.mT
     along = (gates @ products).gather(1, rows.direction[:, None])[:, 0]
     return along / products.diagonal()[rows.direction]
+
+
+def _mean_aligned(candidate: Candidate, sums: LayerStatistics) -> float:
+    """Return the mean of `_aligned` over rows known by their sums alone: it is linear in h."""
+    products = candidate.directions @ candidate.directions.mT
+    along = (products @ candidate.gate.vector @ sums.total.to(products).mT).diagonal() / products.diagonal()
+    return float(along.sum()) / sums.tokens
 
 
 def lengths(candidate: Candidate, inputs: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ changes nothing. Arithmetic: `unlearning.llm.bits`. Method: LUNAR (arXiv 2502.07
 """
 
 import difflib
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,9 @@ from reports.version import VERSION
 from unlearning.errors import EditError
 from unlearning.llm.adapter_export import write_adapter
 from unlearning.llm.bits import FLOATS, restored, shifted, undo_of
-from unlearning.llm.edit_folder import EditContents, read_edit, write_edit
+from unlearning.llm.edit_folder import EditContents, edit_digest, read_edit, write_edit
 from unlearning.llm.edit_nouns import EditedModel, EditedSet, EditMeta, GateFigures
+from unlearning.llm.forgotten_sums import ForgottenSums
 from unlearning.llm.model_io import LanguageModel, Tensors, state_of, weights_digest
 from unlearning.llm.update import FullUpdate, LowRankUpdate, Update
 
@@ -46,6 +48,19 @@ class LunarEdit:
     """Where it comes from, and the digests of the model before and after."""
     undo: Mapping[str, bytes]
     """By tensor: what reverting needs besides the update."""
+    forgotten: ForgottenSums | None = None
+    """What a later request needs of this one; None where it was withheld."""
+    read_sha256: str = ""
+    """Of the folder that it was read from."""
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """The digest that its `edit.json` bears."""
+        return self.read_sha256 or edit_digest(self._contents)
+
+    @property
+    def _contents(self) -> EditContents:
+        return EditContents(self.updates, self.meta, self.undo, self.forgotten)
 
     @property
     def tensors(self) -> tuple[str, ...]:
@@ -97,10 +112,12 @@ class LunarEdit:
     def save(self, folder: Path) -> None:
         """Write the edit's folder, whole or not at all: edit.json, edit.safetensors, undo.safetensors.
 
+        Where sums for a later request are known, they are written to statistics.safetensors.
+
         Raises:
             UnlearningError: `unlearning.folder`, something is there already.
         """
-        write_edit(EditContents(self.updates, self.meta, self.undo), folder)
+        write_edit(self._contents, folder)
 
     def to_adapter(self, folder: Path) -> None:
         """Write the edit as a PEFT LoRA adapter of the same rank, so that it can travel like one.
@@ -174,7 +191,7 @@ def load_edit(folder: Path) -> LunarEdit:
         reports.errors.FileError: a file of tensors is refused or broken.
     """
     found = read_edit(folder.parent if folder.name == "edit.json" else folder)
-    return LunarEdit(found.updates, found.meta, found.undo)
+    return LunarEdit(found.updates, found.meta, found.undo, found.forgotten, found.sha256)
 
 
 def editable(of: LanguageModel | Tensors, shapes: Mapping[str, tuple[int, ...]]) -> Tensors:

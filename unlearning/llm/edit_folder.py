@@ -1,8 +1,9 @@
 """The folder of an edit: written whole or not at all, read back only where every byte is as it was written.
 
-    edit.json  edit.safetensors  undo.safetensors
+    edit.json  edit.safetensors  undo.safetensors  [statistics.safetensors]
     1 canonical JSON   2 its own digest   3 digests of both files   4 the tensors that it tells of, and no others
 
+`statistics.safetensors` is for later requests alone and personal data in another shape: without it an edit is whole.
 The digests tell damage, not forgery: who may be lied to signs `edit.json`, which binds the rest.
 """
 
@@ -24,11 +25,13 @@ from reports.formats import opened
 from unlearning.drafts import drafted
 from unlearning.errors import EditError
 from unlearning.llm.edit_nouns import EditFile, EditFiles, EditMeta
+from unlearning.llm.forgotten_sums import ForgottenSums, read_forgotten
 from unlearning.llm.update import Update, numbers_of, update_of
 
 FILE = "edit.json"
 NUMBERS = "edit.safetensors"
 UNDO = "undo.safetensors"
+STATISTICS = "statistics.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +44,10 @@ class EditContents:
     """Where it comes from."""
     undo: Mapping[str, bytes]
     """By tensor, compressed."""
+    forgotten: ForgottenSums | None = None
+    """What a later request needs of this one."""
+    sha256: str = ""
+    """Of the folder that was read; empty where there is none yet."""
 
 
 def write_edit(contents: EditContents, folder: Path) -> None:
@@ -49,18 +56,16 @@ def write_edit(contents: EditContents, folder: Path) -> None:
     Raises:
         UnlearningError: `unlearning.folder`, something is there already.
     """
-    numbers = save({name: tensor for update in contents.updates for name, tensor in numbers_of(update).items()})
-    packed = {name: torch.frombuffer(bytearray(data), dtype=torch.uint8) for name, data in contents.undo.items()}
-    undo = save(packed)
-    told = EditFile(
-        **dict(contents.meta), updates=tuple(update.line() for update in contents.updates),
-        files=EditFiles(edit=hashlib.sha256(numbers).hexdigest(), undo=hashlib.sha256(undo).hexdigest()),
-    )  # fmt: skip
-    whole = told.model_copy(update={"sha256": _own_digest(told)})
+    told, parts = _parts(contents)
     with drafted(folder, last=FILE) as draft:
-        (draft / NUMBERS).write_bytes(numbers)
-        (draft / UNDO).write_bytes(undo)
-        (draft / FILE).write_bytes(_file_bytes(whole))
+        for name, data in parts.items():
+            (draft / name).write_bytes(data)
+        (draft / FILE).write_bytes(_file_bytes(told))
+
+
+def edit_digest(contents: EditContents) -> str:
+    """Return the digest that `edit.json` bears, by which a later edit names the one it follows."""
+    return str(_parts(contents)[0].sha256)
 
 
 def read_edit(folder: Path) -> EditContents:
@@ -71,9 +76,11 @@ def read_edit(folder: Path) -> EditContents:
         reports.errors.FileError: a file of tensors is refused or broken.
     """
     told = _read_file(folder)
-    for name, due in ((NUMBERS, told.files.edit), (UNDO, told.files.undo)):
+    for name, due in ((NUMBERS, told.files.edit), (UNDO, told.files.undo), (STATISTICS, told.files.statistics)):
         path = folder / name
         if not path.is_file():
+            if name == STATISTICS:
+                continue  # it may be withheld
             raise _wrong(folder, f"there is no {name}")
         refuse_unsafe(path)
         if (found := file_sha256(path)) != due:
@@ -86,7 +93,23 @@ def read_edit(folder: Path) -> EditContents:
     if sorted(undo) != sorted(named) or any(not _is_packed(tensor) for tensor in undo.values()):
         raise _wrong(folder, f"{UNDO} needs one row of bytes for each tensor that {FILE} names, once")
     meta = EditMeta(**{name: getattr(told, name) for name in EditMeta.model_fields})
-    return EditContents(updates, meta, {name: tensor.numpy().tobytes() for name, tensor in undo.items()})
+    forgotten = read_forgotten(folder / STATISTICS) if (folder / STATISTICS).is_file() else None
+    packed = {name: tensor.numpy().tobytes() for name, tensor in undo.items()}
+    return EditContents(updates, meta, packed, forgotten, str(told.sha256))
+
+
+def _parts(contents: EditContents) -> tuple[EditFile, dict[str, bytes]]:
+    """Return what `edit.json` says, and the files beside it."""
+    numbers = {name: tensor for update in contents.updates for name, tensor in numbers_of(update).items()}
+    packed = {name: torch.frombuffer(bytearray(data), dtype=torch.uint8) for name, data in contents.undo.items()}
+    parts = {NUMBERS: save(numbers), UNDO: save(packed)}
+    if contents.forgotten is not None:
+        parts[STATISTICS] = contents.forgotten.to_bytes()
+    digests = {name.removesuffix(".safetensors"): hashlib.sha256(data).hexdigest() for name, data in parts.items()}
+    told = EditFile(
+        **dict(contents.meta), updates=tuple(update.line() for update in contents.updates), files=EditFiles(**digests)
+    )
+    return told.model_copy(update={"sha256": _own_digest(told)}), parts
 
 
 def _read_file(folder: Path) -> EditFile:

@@ -47,6 +47,8 @@ class GateFigures(Noun):
     """The same on general questions."""
     twin_p95: FiniteNumber | None = None
     """The same on facts of the same form that the model never saw."""
+    earlier_mean: FiniteNumber | None = None
+    """Mean on what earlier requests made forgotten."""
     gap: FiniteNumber | None = None
     """1 - leak, the leak being |g| at the 95th percentile of what stays over the mean of what goes."""
 
@@ -104,6 +106,8 @@ class EditFiles(Noun):
     """Of `edit.safetensors`."""
     undo: Sha256
     """Of `undo.safetensors`."""
+    statistics: Sha256 | None = None
+    """Of `statistics.safetensors`, which a later request needs and which may be withheld."""
 
 
 class EditFile(EditMeta):

@@ -25,13 +25,14 @@ from unlearning.llm.federated_candidates import sums_candidates
 from unlearning.llm.hooks import Collected, Reduce, collect
 from unlearning.llm.layer_statistics import gram_of
 from unlearning.llm.layer_sums import LayerSums
-from unlearning.llm.lunar_work import LEAST_GAP, WARN_GAP, Cost, Settings
+from unlearning.llm.lunar_work import LEAST_GAP, WARN_GAP, Settings
 from unlearning.llm.material import OwnRefusals, own_refusals, staying_passages
 from unlearning.llm.model_io import LanguageModel, Tensors
 from unlearning.llm.records import RecordSet, record_set, refuse_overlap, split
 from unlearning.llm.refusal import Refusals, load_refusals
 from unlearning.llm.screening import Hearing, Screening, slices
 from unlearning.llm.selection import COEFFICIENTS, Choice, Tried, choose, faults, objective
+from unlearning.llm.spent import Cost
 from unlearning.llm.statistics import StatisticsSetting
 
 __all__ = ["FederatedFit", "fit_from_statistics"]

@@ -4,11 +4,10 @@ Choosing holds records back; the chosen setting is then solved once more on ever
 is heard to be as good.
 """
 
-import resource
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import functools
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -19,21 +18,25 @@ from unlearning.errors import LanguageModelError, NotUnlearnable
 from unlearning.llm.architectures import Blocks
 from unlearning.llm.bits import shifted
 from unlearning.llm.candidates import RIDGES, Candidate, figures, screened, shortlist, solved_again
+from unlearning.llm.earlier_requests import Earlier
 from unlearning.llm.edit_nouns import GateFigures
 from unlearning.llm.material import Fold, Material, OwnRefusals, gather_material, loudest_layers
-from unlearning.llm.model_io import LanguageModel
+from unlearning.llm.model_io import LanguageModel, Tensors
 from unlearning.llm.passages import TokenPolicy
 from unlearning.llm.reweighted import POWER
 from unlearning.llm.screening import Early, Hearing, Screening
 from unlearning.llm.selection import COEFFICIENTS, Choice, Tried, chosen_early, faults, least_bad, objective
 from unlearning.llm.solve import solve_gradient
+from unlearning.llm.spent import Cost
 from unlearning.llm.update import FullUpdate, Update
 
-__all__ = ["Cost", "Settings", "Solved", "Solver", "Work"]
+__all__ = ["Settings", "Solved", "Solver", "Work"]
 
 Solver = Literal["closed", "gradient", "gradient-published"]
 WARN_GAP, LEAST_GAP = 0.5, 0.2
 """1 - leak: below the first a warning, below the second a refusal."""
+LEAST_EARLIER = 0.7
+"""Mean gate on what earlier requests made forgotten below which a warning is due."""
 REWEIGHTED = 2
 """Settings that are solved for the worst row too, where plain least squares gave nothing good."""
 WORST_TOO = 2
@@ -52,7 +55,10 @@ class Settings:
     """What to choose from, and how."""
 
     layers: tuple[int, ...] | None = None
-    """Blocks; None for those from half to nine tenths of the depth, or all of a model of up to 6."""
+    """Blocks; None for those from half to nine tenths of the depth, or all of a model of up to 6; after an earlier
+    request for its own."""
+    top_layers: int = 1
+    """How many of them are edited at most, the best first."""
     tokens: TokenPolicy | None = None
     """Which tokens are moved; None to try all three sets."""
     ridge: float | None = None
@@ -70,33 +76,6 @@ class Settings:
     seed: int = 0
 
 
-@dataclass
-class Cost:
-    """CPU-seconds of this process and memory; never part of a report."""
-
-    collect_cpu_s: float = 0.0
-    solve_cpu_s: float = 0.0
-    """Of the returned edit alone."""
-    select_cpu_s: float = 0.0
-    """Of all other candidates, and of what was generated."""
-    tokens: int = 0
-    """Tokens that were read for activations."""
-
-    @contextmanager
-    def of(self, name: str) -> Iterator[None]:
-        """Add the CPU-seconds of a block to one of the figures."""
-        begun = time.process_time()
-        try:
-            yield
-        finally:
-            setattr(self, name, getattr(self, name) + time.process_time() - begun)
-
-    @property
-    def peak_rss_mib(self) -> float:
-        """Largest resident memory of this process so far, MiB."""
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 @dataclass(frozen=True, eq=False)
 class Solved:
     """The edit that was chosen."""
@@ -108,6 +87,8 @@ class Solved:
     """Among the best settings, solved on all records."""
     gate: GateFigures
     """Of the gate that was solved without the records it is judged on."""
+    layers: tuple[int, ...]
+    """The layers that were heard, the one that tells best what goes from what stays first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +102,10 @@ class Work:
     executor: Executor | None
     cost: Cost
     warnings: list[str]
+    earlier: Earlier = field(default_factory=Earlier)
+    """Requests that the model honours already."""
+    base: Tensors = field(default_factory=dict)
+    """What the edit changes already, in other layers."""
 
     def solve(self, parts: Fold, whole: Fold, held_hearing: Hearing, whole_hearing: Hearing) -> Solved:
         """Return the best edit: a few settings are found with records held back, and the last choice is among these.
@@ -136,7 +121,7 @@ class Work:
         """
         layers = self._layers()
         if self.settings.layers is None and len(layers) > LOUDEST:
-            with self.cost.of("collect_cpu_s"):
+            with self.cost.of("collect_cpu_s"), self.model.swapped(self.base):
                 layers = loudest_layers(self.model, parts, self.own, layers, LOUDEST)
         material = self._gather(parts, layers, self._policies())
         with self.cost.of("select_cpu_s"):
@@ -144,6 +129,7 @@ class Work:
             self._refuse_inseparable(candidates)
             if self.settings.solver != "closed":
                 candidates = _one_ridge(candidates)
+            ranked = tuple(dict.fromkeys(one.layer for one in candidates))
             largest = COEFFICIENTS[-1] if self.settings.coefficient is None else self.settings.coefficient
             held = self._choice(material, candidates, held_hearing, COEFFICIENTS) or self._whole(
                 material, candidates[0], held_hearing, largest
@@ -153,7 +139,7 @@ class Work:
         if self.settings.solver != "closed":
             chosen = held.chosen
             update = self._update(material, chosen.setting, chosen.coefficient)
-            return Solved((update,), held, held, figures(chosen.setting, material))
+            return Solved((update,), held, held, figures(chosen.setting, material), ranked)
         best = _finalists(held, held_hearing.before, FINALISTS)
         worst = [] if best[0].accepted else _for_worst_rows(best, candidates)
         last, final = self._final(whole, best, worst, whole_hearing)
@@ -171,7 +157,11 @@ class Work:
         judged = next((one.setting for one in best if _same(one.setting, chosen.setting)), best[0].setting)
         if (gap := 1.0 - judged.leak) < LEAST_GAP:
             self.warnings.append(f"the chosen gate leaks: gap {gap:.2f} on what was held back; look at what stays")
-        return Solved((update,), held, final, figures(judged, material))
+        gate = figures(judged, material)
+        if gate.earlier_mean is not None and gate.earlier_mean < LEAST_EARLIER:
+            told = f"the gate is at {gate.earlier_mean:.2f} on what earlier requests made forgotten"
+            self.warnings.append(f"{told}; ask the model about that again")
+        return Solved((update,), held, final, gate, ranked)
 
     def _final(
         self, whole: Fold, best: Sequence[Tried[Candidate]], worst: Sequence[Candidate], hearing: Hearing
@@ -234,18 +224,33 @@ class Work:
         return solved_again(material, one, memory=self.settings.memory)
 
     def variant(self, updates: Sequence[Update]) -> dict[str, Tensor]:
-        """Return the tensors that some updates change, changed as an edit would change them."""
+        """Return the tensors that the edit changes, changed as it would change them."""
         weights = {update.tensor: self.blocks.weight(update.layer).data for update in updates}
-        return {update.tensor: shifted(weights[update.tensor], update.delta) for update in updates}
+        changed = {update.tensor: shifted(weights[update.tensor], update.delta) for update in updates}
+        return {**self.base, **changed}
 
     def _gather(self, parts: Fold, layers: Sequence[int], policies: Sequence[TokenPolicy]) -> Material:
         with self.cost.of("collect_cpu_s"):
-            found = gather_material(
-                self.model, parts, self.own, layers=layers, policies=policies, width=self.blocks.width,
-                memory=self.settings.memory, rows_only=self.settings.solver != "closed", executor=self.executor,
-            )  # fmt: skip
+            if not self.earlier.requests:
+                found = self._read(parts, layers, policies, self.base)
+            else:  # each layer as it was before the first request, on what the others are now
+                origin = {layer: self.blocks.down_proj_name(layer) for layer in layers}
+                parted = [
+                    self._read(parts, [layer], policies, {**self.base, name: self.earlier.origin[name]})
+                    for layer, name in origin.items()
+                ]
+                found = functools.reduce(operator.add, parted)
         self.cost.tokens += found.collected.tokens
         return found
+
+    def _read(self, parts: Fold, layers: Sequence[int], policies: Sequence[TokenPolicy], variant: Tensors) -> Material:
+        """Return what a variant of the model gives."""
+        with self.model.swapped(variant):
+            return gather_material(
+                self.model, parts, self.own, layers=layers, policies=policies, width=self.blocks.width,
+                memory=self.settings.memory, rows_only=self.settings.solver != "closed", earlier=self.earlier.layers,
+                executor=None if variant else self.executor,  # other processes know the model as it was read
+            )  # fmt: skip
 
     def _update(self, material: Material, one: Candidate, effective: float) -> Update:
         name = self.blocks.down_proj_name(one.layer)
@@ -295,7 +300,9 @@ class Work:
     def _policies(self) -> tuple[TokenPolicy, ...]:
         if self.settings.solver == "gradient-published":
             return ("all",)
-        return TOKEN_SETS if self.settings.tokens is None else (self.settings.tokens,)
+        if self.settings.tokens is not None:
+            return (self.settings.tokens,)
+        return TOKEN_SETS if not self.earlier.requests else self.earlier.tokens
 
     def _ridges(self) -> tuple[float, ...]:
         return RIDGES if self.settings.ridge is None else (self.settings.ridge,)

@@ -7,8 +7,8 @@ validation parts of what is to stay, so that a gate is judged on prompts it was 
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
@@ -35,6 +35,7 @@ from unlearning.llm.statistics import LayerStatistics, gram_of
 
 __all__ = [
     "LEAST_REFUSED",
+    "EarlierLayer",
     "Fold",
     "Material",
     "OwnRefusals",
@@ -87,6 +88,18 @@ class Fold:
 
 
 @dataclass(frozen=True, eq=False)
+class EarlierLayer:
+    """What earlier requests made forgotten, as one layer knows it."""
+
+    sums: Mapping[TokenPolicy, LayerStatistics]
+    """By token set, over the rows to move of all of them."""
+    shift: Tensor
+    """What their edits added to the projection, shape (d, m), float64."""
+    weight: float = 1.0
+    """Of one of their rows beside one of this request."""
+
+
+@dataclass(frozen=True, eq=False)
 class Material:
     """The gathered rows and sums."""
 
@@ -95,6 +108,8 @@ class Material:
     collected: Collected
     refusal: tuple[int, ...]
     """Tokens that the model refuses with."""
+    earlier: Mapping[int, EarlierLayer] = field(default_factory=dict)
+    """By layer, what earlier requests made forgotten."""
 
     def forget(self, layer: int, policy: TokenPolicy) -> LayerRows:
         """Return the rows to move."""
@@ -107,18 +122,29 @@ class Material:
 
     def directions(self, layer: int, policy: TokenPolicy) -> Tensor:
         """Return r_j = mean over refused prompts - mean over forget prompts of the residual stream, (k, d) float64."""
-        reference = self.collected.rows[f"reference/{policy}"][layer]
-        return reference.output_mean - self.forget(layer, policy).output_mean
+        reference = self.collected.rows[f"reference/{policy}"][layer].output_mean
+        forget, earlier = self.forget(layer, policy), self.before(layer, policy)
+        if earlier is None:
+            return reference - forget.output_mean
+        prompts = len(forget.outputs) // forget.directions
+        share = prompts / (prompts + earlier.prompts)
+        return reference - share * forget.output_mean - (1 - share) * earlier.output_mean.to(reference)
+
+    def before(self, layer: int, policy: TokenPolicy) -> LayerStatistics | None:
+        """Return the sums over the rows that earlier requests moved; None where there was none."""
+        return self.earlier[layer].sums[policy] if layer in self.earlier else None
 
     def total(self, layer: int, policy: TokenPolicy) -> Tensor:
-        """Return s_F for each direction, (k, m) float64."""
-        rows = self.forget(layer, policy)
+        """Return s_F for each direction, (k, m) float64, earlier requests included."""
+        rows, earlier = self.forget(layer, policy), self.before(layer, policy)
         found = rows.inputs.new_zeros(rows.directions, rows.inputs.shape[1], dtype=torch.float64)
-        return found.index_add_(0, rows.direction, rows.inputs.double())
+        found.index_add_(0, rows.direction, rows.inputs.double())
+        return found if earlier is None else found + self.earlier[layer].weight * earlier.total.to(found)
 
     def gram(self, layer: int, policy: TokenPolicy) -> Tensor:
-        """Return G_F + G_K, (m, m) float64; only where what is to stay was summed."""
-        return gram_of(self.forget(layer, policy).inputs) + self.kept(layer).gram
+        """Return G_F + G_K, (m, m) float64, earlier requests included; only where what is to stay was summed."""
+        gram, earlier = gram_of(self.forget(layer, policy).inputs) + self.kept(layer).gram, self.before(layer, policy)
+        return gram if earlier is None else gram + self.earlier[layer].weight * earlier.gram.to(gram)
 
     def kept(self, layer: int) -> LayerStatistics:
         """Return the sums over what is to stay."""
@@ -132,6 +158,21 @@ class Material:
     def staying(self, layer: int) -> Tensor:
         """Return rows of prompts and answers that are to stay and were not solved for, (n, m)."""
         return self.collected.rows["staying"][layer].inputs
+
+    def __add__(self, other: "Material") -> "Material":
+        """Return the material of the layers of both; the rest must be alike."""
+        joined = {
+            name: {
+                role: {**getattr(self.collected, name)[role], **held}
+                for role, held in getattr(other.collected, name).items()
+            }
+            for name in ("sums", "rows")
+        }
+        tokens = self.collected.tokens + other.collected.tokens
+        earlier = {**self.earlier, **other.earlier}
+        return Material(
+            (*self.layers, *other.layers), self.policies, Collected(**joined, tokens=tokens), self.refusal, earlier
+        )
 
     def size(self, layer: int) -> float:
         """Return the median length of the residual stream at the end of retained prompts."""
@@ -198,6 +239,7 @@ def gather_material(
     width: int,
     memory: int = 2**31,
     rows_only: bool = False,
+    earlier: Mapping[int, EarlierLayer] | None = None,
     executor: Executor | None = None,
 ) -> Material:
     """Return what the closed form needs of some layers, in one pass over the model.
@@ -211,6 +253,7 @@ def gather_material(
         width: m of the blocks' `down_proj`.
         memory: Bytes: what is to stay is kept as rows, which may be weighted, where they take half of it; else summed.
         rows_only: Whether to keep it as rows in any case, which a solver by gradient needs.
+        earlier: By layer, what earlier requests made forgotten.
         executor: Runs the shards.
     """
     usable = tuple(policy for policy in policies if policy != "refusal" or own.modal)
@@ -236,7 +279,7 @@ def gather_material(
         if held:
             reduce[f"checked/{policy}"] = "rows"
     found = collect(model, passages, layers, reduce=reduce, executor=executor)
-    return Material(tuple(layers), usable, found, own.modal)
+    return Material(tuple(layers), usable, found, own.modal, earlier or {})
 
 
 def loudest_layers(

@@ -9,7 +9,7 @@ errors instead, and the update keeps its rank.
 import torch
 from torch import Tensor
 
-from unlearning.llm.solve import Gate, ridge_absolute, solve_gate
+from unlearning.llm.solve import Gate, Summed, ridge_absolute, solve_gate
 
 __all__ = ["POWER", "ROUNDS", "solve_reweighted"]
 
@@ -18,6 +18,8 @@ POWER = 4.0
 ROUNDS = 6
 DAMPING = 0.5
 """Share of the logarithm of a weight that is renewed in a round."""
+TAIL = 2.0
+"""Of rows known by their sums the worst is taken to fare so many times worse than the root mean square."""
 LEAST_ERROR = 1e-3
 """In units of the root mean square: rows that fare better than this are not weighted less."""
 
@@ -29,6 +31,7 @@ def solve_reweighted(
     directions: Tensor,
     *,
     ridge: float,
+    summed: Summed | None = None,
     power: float = POWER,
     rounds: int = ROUNDS,
 ) -> Gate:
@@ -40,6 +43,7 @@ def solve_reweighted(
         keep_rows: Shape (n', m); they are to stay.
         directions: r_j, shape (k, d).
         ridge: mu in units of the mean of the diagonal of the unweighted Gram matrix.
+        summed: Further forget rows that are known by their sums alone, which share a weight.
         power: p, at least 2; 2 gives plain least squares.
         rounds: Of reweighting.
 
@@ -53,8 +57,13 @@ def solve_reweighted(
     targets[torch.arange(count, device=rows.device), group] = 1.0
     products = directions.double() @ directions.double().mT
     weights = rows.new_ones(len(rows))
-    absolute = ridge_absolute(rows.square().sum(0), ridge)
-    gate = _weighted(rows, targets, weights, absolute)
+    nothing = rows.new_zeros(max(groups, rows.shape[1]), rows.shape[1])
+    known = Summed(nothing[: rows.shape[1]], nothing[:groups], 0.0)
+    if summed is not None:
+        known = Summed(summed.gram.to(rows), summed.total.to(rows), summed.rows)
+    weight = 1.0
+    absolute = ridge_absolute(rows.square().sum(0) + known.gram.diagonal(), ridge)
+    gate = _weighted(rows, targets, weights, known, weight, absolute)
     for _ in range(rounds if power > 2 else 0):
         missed = gate.vector.reshape(groups, -1) @ rows.mT - targets.mT
         errors = (missed * (products @ missed)).sum(dim=0).clamp(min=0).sqrt()
@@ -62,13 +71,18 @@ def solve_reweighted(
         if float(scale) == 0:
             break
         wanted = (errors / scale).clamp(min=LEAST_ERROR).pow(power - 2)
-        weights = weights.pow(1 - DAMPING) * (wanted / wanted.mean()).pow(DAMPING)
-        gate = _weighted(rows, targets, weights, absolute)
+        mean = wanted.mean()
+        weights = weights.pow(1 - DAMPING) * (wanted / mean).pow(DAMPING)
+        if known.rows:
+            far = TAIL * known.error(gate.vector, products) / float(scale)
+            weight = weight ** (1 - DAMPING) * (max(LEAST_ERROR, far) ** (power - 2) / float(mean)) ** DAMPING
+        gate = _weighted(rows, targets, weights, known, weight, absolute)
     return Gate(gate.vector, ridge * 10**gate.jitter, gate.jitter, gate.method, gate.iterations, gate.relative_residual)
 
 
-def _weighted(rows: Tensor, targets: Tensor, weights: Tensor, absolute: float) -> Gate:
+def _weighted(rows: Tensor, targets: Tensor, weights: Tensor, known: Summed, weight: float, absolute: float) -> Gate:
     """Return the gate of weighted least squares, its ridge given in absolute terms."""
     weighted = rows * weights[:, None]
-    gram = weighted.mT @ rows
-    return solve_gate(targets.mT @ weighted, gram, ridge=absolute / float(gram.diagonal().mean()))
+    gram = weighted.mT @ rows + weight * known.gram
+    total = targets.mT @ weighted + weight * known.total
+    return solve_gate(total, gram, ridge=absolute / float(gram.diagonal().mean()))

@@ -11,7 +11,7 @@ to be forgotten, about zero elsewhere. Several directions r_j, each for rows of 
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -33,6 +33,7 @@ from unlearning.llm.layer_statistics import gram_of
 __all__ = [
     "Gate",
     "Iterate",
+    "Summed",
     "conjugate_gradient",
     "gates_of_rows",
     "ridge_absolute",
@@ -50,6 +51,24 @@ MEMORY = 2**31
 """Bytes that one m x m matrix of float64 may take, else conjugate gradients are used."""
 BLOCK = 4096
 """Rows that are turned into float64 at once."""
+
+
+class Summed(NamedTuple):
+    """Forget rows that are known by their sums alone."""
+
+    gram: Tensor
+    """Sum of h h^T, shape (m, m)."""
+    total: Tensor
+    """Sum of h for each direction, shape (k, m)."""
+    rows: float
+    """In the sum, as many of each direction; where they are weighted, their weight."""
+
+    def error(self, vector: Tensor, products: Tensor) -> float:
+        """Return the root mean square of |Dh - r_j| of a gate (k, m), r_i r_j being `products`, (k, k)."""
+        moved = (products * (vector @ self.gram @ vector.mT)).sum()
+        along = (products @ vector @ self.total.mT).diagonal().sum()
+        due = products.diagonal().mean() * self.rows
+        return float(((moved - 2 * along + due).clamp(min=0) / self.rows).sqrt())
 
 
 def solve_gate(
@@ -117,6 +136,7 @@ def gates_of_rows(
     keep_rows: Tensor,
     *,
     keep_weight: float = 1.0,
+    summed: Summed | None = None,
     method: Method = "auto",
     memory: int = MEMORY,
 ) -> Callable[[float], Gate]:
@@ -126,31 +146,41 @@ def gates_of_rows(
         forget_rows: As in `solve_gate_dual`.
         keep_rows: As there.
         keep_weight: w.
-        method: "auto" takes the dual below m / 2 rows, conjugate gradients, which never form a matrix, where m is
-            above `WIDEST_CHOLESKY` or m^2 float64 would not fit into `memory`, and else the matrix.
+        summed: Further forget rows that are known by their sums alone, of the same directions.
+        method: "auto" takes the dual below m / 2 rows where all are known, conjugate gradients, which never form a
+            matrix, where m is above `WIDEST_CHOLESKY` or m^2 float64 would not fit into `memory`, and else the matrix.
         memory: Bytes.
 
     Raises:
-        ValueError: As `solve_gate_dual`.
+        ValueError: As `solve_gate_dual`; or the dual is asked for, and not all rows are known.
     """
     groups, flat = _checked_rows(forget_rows, keep_rows, keep_weight)
     width, count = keep_rows.shape[1], len(flat) + len(keep_rows)
+    if summed is not None and (summed.total.shape != (groups, width) or method == "dual"):
+        raise ValueError(f"sums of shape {tuple(summed.total.shape)} do not go with {groups} directions and {method}")
     if method == "auto":
-        narrow = 2 * count < width and not _too_wide(count, memory)
+        narrow = 2 * count < width and not _too_wide(count, memory) and summed is None
         method = "dual" if narrow else "cg" if _too_wide(width, memory) else "primal"
     if method == "dual":
         return _by_dual(forget_rows, flat, keep_rows.double() * keep_weight**0.5, groups)
     total = flat.reshape(groups, -1, width).sum(1, dtype=torch.float64)
+    total = total if summed is None else total + summed.total.to(total)
     total = total if forget_rows.dim() == 3 else total[0]
     weighted = [(block, 1.0) for block in _blocks(flat)] + [(block, keep_weight) for block in _blocks(keep_rows)]
     if method == "cg":
         diagonal = torch.zeros(width, dtype=torch.float64, device=keep_rows.device)
         for rows, weight in weighted:
             diagonal += weight * rows.double().square().sum(0)
-        return lambda ridge: by_conjugate_gradient(total, lambda p: _product(weighted, p), diagonal, _checked(ridge))
+        known = None if summed is None else summed.gram.to(diagonal)
+        diagonal = diagonal if known is None else diagonal + known.diagonal()
+        return lambda ridge: by_conjugate_gradient(
+            total, lambda p: _product(weighted, known, p), diagonal, _checked(ridge)
+        )
     gram = torch.zeros(width, width, dtype=torch.float64, device=keep_rows.device)
     for rows, weight in weighted:
         gram += weight * gram_of(rows)
+    if summed is not None:
+        gram += summed.gram.to(gram)
     return lambda ridge: by_cholesky(total, gram, _checked(ridge))
 
 
@@ -184,9 +214,9 @@ def _blocks(rows: Tensor) -> Iterator[Tensor]:
         yield rows[start : start + BLOCK]
 
 
-def _product(weighted: list[tuple[Tensor, float]], p: Tensor) -> Tensor:
-    """Return G p from rows; a block at a time becomes float64."""
-    found = torch.zeros_like(p)
+def _product(weighted: list[tuple[Tensor, float]], known: Tensor | None, p: Tensor) -> Tensor:
+    """Return G p from rows, a block of which at a time becomes float64, and from the sum over others."""
+    found = torch.zeros_like(p) if known is None else p @ known
     for rows, weight in weighted:
         block = rows.double()
         found += weight * (p @ block.mT) @ block

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Spent", "spending"]
+__all__ = ["Cost", "Spent", "spending"]
 
 RESET, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 """Where Linux lets a process forget its largest size, and tells it."""
@@ -24,17 +24,49 @@ class Spent:
     where it does not say."""
 
 
+@dataclass
+class Cost:
+    """What the steps of one fit take; never part of a report."""
+
+    collect_cpu_s: float = 0.0
+    solve_cpu_s: float = 0.0
+    """Of the returned edit alone."""
+    select_cpu_s: float = 0.0
+    """Of all other candidates, and of what was generated."""
+    tokens: int = 0
+    """Tokens that were read for activations."""
+
+    @contextlib.contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        """Add the CPU-seconds of a block to one of the figures; blocks may lie in one another."""
+        begun = _cpu_s()
+        try:
+            yield
+        finally:
+            setattr(self, name, getattr(self, name) + _cpu_s() - begun)
+
+    @property
+    def peak_rss_mib(self) -> float:
+        """Largest resident memory of this process since it began or was last told to forget it, MiB."""
+        return _peak_mib()
+
+
 @contextlib.contextmanager
 def spending() -> Iterator[Spent]:
     """Measure what is done inside; whatever happens there, what was spent is told."""
     with contextlib.suppress(OSError):
         RESET.write_text("5")  # proc(5): resets the peak resident set size
-    found, begun = Spent(), time.process_time()
+    found, begun = Spent(), _cpu_s()
     try:
         yield found
     finally:
-        found.cpu_s = time.process_time() - begun
+        found.cpu_s = _cpu_s() - begun
         found.peak_rss_mib = _peak_mib()
+
+
+def _cpu_s() -> float:
+    """Return the CPU-seconds of this process so far, all threads: the one clock of all costs."""
+    return time.process_time()
 
 
 def _peak_mib() -> float:

@@ -9,7 +9,7 @@ Such a file is personal data in another shape: whoever holds the model can ask i
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, TypeVar
 
 import torch
 from pydantic import Field, ValidationError, model_validator
@@ -23,11 +23,20 @@ from reports.formats import opened
 from reports.nouns import Count, FiniteNumber, Noun, Sha256
 from unlearning.errors import StatisticsError
 
-__all__ = ["StatisticsCounts", "StatisticsHeader", "StatisticsSetting", "read_statistics", "write_statistics"]
+__all__ = [
+    "KEY",
+    "StatisticsCounts",
+    "StatisticsHeader",
+    "StatisticsSetting",
+    "header_of",
+    "read_statistics",
+    "write_statistics",
+]
 
 SCHEMA: Final = "fedaudit.lunar-statistics/1"
 KEY = "fedaudit"
 MOST_BITS = 61
+Header = TypeVar("Header", bound=Noun)
 Scale = Annotated[FiniteNumber, Field(gt=0)]
 AtLeastOne = Annotated[Count, Field(ge=1)]
 
@@ -114,7 +123,7 @@ def read_statistics(path: Path) -> tuple[StatisticsHeader, dict[str, Tensor]]:
         reports.errors.FileError: it is refused or broken.
     """
     tensors = read_tensors(path)
-    header = _header(path)
+    header = header_of(path, StatisticsHeader)
     expected = shapes_of(header.setting)
     if tensors.keys() != expected.keys():
         odd = sorted(tensors.keys() ^ expected.keys())[0]
@@ -144,8 +153,12 @@ def canonical_header(header: StatisticsHeader) -> str:
     return canonical_json(header.model_dump(mode="json", by_alias=True)).decode()
 
 
-def _header(path: Path) -> StatisticsHeader:
-    """Return the header of a file whose promises about bytes were checked before."""
+def header_of(path: Path, kind: type[Header]) -> Header:
+    """Return what the metadata of a file say of it, whose promises about bytes were checked before.
+
+    Raises:
+        StatisticsError: `llm.statistics`, they are none of this kind.
+    """
     with opened(path) as file:
         whole = strict_json(file.read(int.from_bytes(file.read(8), "little")))
     metadata = whole.get("__metadata__", {}) if isinstance(whole, dict) else {}
@@ -154,7 +167,7 @@ def _header(path: Path) -> StatisticsHeader:
     data = str(metadata[KEY]).encode()
     try:
         strict_json(data)
-        return StatisticsHeader.model_validate_json(data)
+        return kind.model_validate_json(data)
     except ReportError as error:
         raise _wrong(path, f"its header: {error.message}") from error
     except ValidationError as error:
