@@ -7,9 +7,7 @@
 Regulation (EU) 2024/1689, Art. 11(1) and Annex IV. A gap is content: the file never says that a point is fulfilled.
 """
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import date
 
 from compliance.annex_iv_gaps import Told, gaps_of
@@ -19,40 +17,17 @@ from compliance.annex_iv_nouns import (
     PointApplicability,
     PointEvidence,
     Section,
-    Statement,
 )
-from compliance.annex_iv_points import CLAIMED, declared_statements, kind_of
+from compliance.annex_iv_sources import ToldClaim, bearing, claims_of, stale, statements, unread
 from compliance.assessment import Assessment
-from compliance.catalogue import Catalogue, Control, applicability_of
-from compliance.claims_compared import SYSTEM_FILE
-from compliance.documents import RESERVED_KINDS
-from compliance.evidence import about_another_model, control_rows
+from compliance.catalogue import Catalogue, applicability_of
+from compliance.evidence import control_rows
 from reports.canonical import canonical_json
 from reports.model import Finding, Report, Status, System
 
 __all__ = ["AnnexIV", "ToldClaim", "annex_iv_bytes", "annex_iv_of", "build_annex_iv", "claims_of"]
 
 ANNEX = "EU-AIA:annex-IV"
-_CLAIMS_CHECK = "compliance.claims"
-_SHOWING = ("supports", "partially_supports", "contradicts")
-
-
-@dataclass(frozen=True)
-class ToldClaim:
-    """A claim, and what the measurements say of it."""
-
-    kind: str
-    """Of claims.json."""
-    document: str
-    """Path, or `system.toml`."""
-    quote: str
-    """Its words; of the system file the line."""
-    start: int | None
-    """First character; None in the system file."""
-    end: int | None
-    """One past the last."""
-    state: str
-    """Such as `contradicted`."""
 
 
 def build_annex_iv(
@@ -112,11 +87,11 @@ def annex_iv_of(
                 point=point,
                 control=control,
                 state=row.state,
-                statements=tuple(_statements(point, control, system, assessment, told)),
-                bearing=tuple(_bearing(point, control, row.findings, asked)),
+                statements=tuple(statements(point, control, system, assessment, told)),
+                bearing=tuple(bearing(point, control, row.findings, asked)),
                 signed=signed,
-                unread=_unread(control, system, assessment),
-                stale=tuple(_stale(control, system, assessment, asked, row.findings)),
+                unread=unread(control, system, assessment),
+                stale=tuple(stale(control, system, assessment, asked, row.findings)),
             )
             sections.append(_section(known, catalogue, system, on))
     return AnnexIV(
@@ -129,21 +104,6 @@ def annex_iv_of(
         sections=tuple(sections),
         points=len(sections),
         gap_count=sum(len(section.gaps) for section in sections),
-    )
-
-
-def claims_of(assessment: Assessment) -> tuple[ToldClaim, ...]:
-    """Return the claims that an assessment holds; one of the system file is told by its kind and value."""
-    return tuple(
-        ToldClaim(
-            one.kind,
-            one.source.document,
-            f"{one.kind} = {json.dumps(one.value)}" if one.source.quote is None else one.source.quote,
-            one.source.start,
-            one.source.end,
-            one.state,
-        )
-        for one in assessment.claims
     )
 
 
@@ -178,52 +138,6 @@ def _note(point: str, catalogue: Catalogue) -> str:
     return f"No harmonised standard is cited in the Official Journal as of {day}: the solutions adopted are described."
 
 
-def _statements(
-    point: str, control: Control, system: System, assessment: Assessment | None, claims: Sequence[ToldClaim]
-) -> Iterator[Statement]:
-    """Yield what the system file, the documents that were read, and their claims say on a point."""
-    compared = {f"claims.{claim.kind} " for claim in claims if claim.document == SYSTEM_FILE}
-    for declared in declared_statements(point, system):
-        if not declared.text.startswith(tuple(compared)):  # told below, with what the measurements say
-            yield declared
-    state = "uncalibrated" if assessment is None or assessment.judge is None else assessment.judge.state
-    for one in () if assessment is None else assessment.assessments:
-        if one.control == control.id and one.status == "answered" and one.answer in _SHOWING:
-            for quote in one.quotes:
-                yield Statement(
-                    text=quote.text,
-                    source=one.document,
-                    document_sha256=quote.document_sha256,
-                    start=quote.start,
-                    end=quote.end,
-                    answer=one.answer,
-                    believed=one.believable(state),
-                )
-    for claim in claims:
-        if point in CLAIMED.get(claim.kind, ()):
-            yield Statement(
-                text=f"claims.{claim.quote}" if claim.document == SYSTEM_FILE else claim.quote,
-                source=claim.document,
-                start=claim.start,
-                end=claim.end,
-                claim=claim.kind,
-                state=claim.state,
-            )
-
-
-def _bearing(point: str, control: Control, cited: Sequence[str], findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Yield the findings that name the point, emit a kind of evidence that it lists, or test a claim on it."""
-    for finding in findings:
-        if finding.fingerprint in cited:
-            yield finding
-        elif finding.check == _CLAIMS_CHECK:
-            kind = finding.key.partition(" ")[0].removeprefix("claim=")
-            if point in CLAIMED.get(kind, ()):
-                yield finding
-        elif (kind := kind_of(finding.check)) != "document" and kind in control.evidence_kinds:
-            yield finding
-
-
 def _evidence(finding: Finding) -> PointEvidence:
     return PointEvidence(
         finding=finding.fingerprint,
@@ -235,31 +149,3 @@ def _evidence(finding: Finding) -> PointEvidence:
         summary=finding.summary,
         measurements=finding.measurements,
     )
-
-
-def _unread(control: Control, system: System, assessment: Assessment | None) -> bool:
-    """Tell whether there are documents and nobody gave an answer on this point."""
-    if not control.document_kind or all(document.kind in RESERVED_KINDS for document in system.documents):
-        return False
-    read = () if assessment is None else assessment.assessments
-    return not any(one.control == control.id and one.status == "answered" for one in read)
-
-
-def _stale(
-    control: Control,
-    system: System,
-    assessment: Assessment | None,
-    findings: Iterable[Finding],
-    cited: Sequence[str],
-) -> Iterator[str]:
-    """Yield what the evidence is about instead of this system, in words."""
-    for finding in findings:
-        bears = finding.fingerprint in cited or kind_of(finding.check) in control.evidence_kinds
-        if bears and about_another_model(finding, system):
-            yield f"{finding.check} ({finding.key}) is about another model than the one under review"
-    declared = {document.path.path: document.path.sha256 for document in system.documents}
-    known = {} if assessment is None else {document.path: document.sha256 for document in assessment.documents}
-    read = () if assessment is None else assessment.assessments
-    for path in sorted({one.document for one in read if one.control == control.id and one.status == "answered"}):
-        if declared.get(path) != known.get(path):
-            yield f"{path} is not the document that was read"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from compliance.annex_iv_nouns import Gap, Statement
 from compliance.annex_iv_points import MEASURED, kind_of
+from compliance.annex_iv_sources import CLAIMS_CHECK, claim_of
 from compliance.catalogue import Control
 from reports.model import Basis, Finding, Status, Strength
 
@@ -42,9 +43,9 @@ def gaps_of(told: Told) -> tuple[Gap, ...]:
 
 
 def _gaps(told: Told) -> Iterator[Gap]:
-    against = tuple(_against(told))
+    against = tuple(dict.fromkeys(_against(told)))
     if against:
-        yield Gap(code="contradicted", text=f"A measurement stands against what is stated: {', '.join(against)}.")
+        yield Gap(code="contradicted", text=f"Something stands against what is stated: {', '.join(against)}.")
     if told.stale:
         yield Gap(code="stale", text=f"Evidence about something else: {'; '.join(told.stale)}.")
     if told.point == TEST_REPORTS and told.signed is False and told.bearing:
@@ -81,13 +82,18 @@ def _against(told: Told) -> Iterator[str]:
             finding.check for finding in told.bearing if finding.status is Status.FAIL and _names(finding, told.control)
         )
     for finding in told.bearing:
-        if finding.check == "compliance.claims" and finding.status is Status.FAIL:
-            yield f"{finding.check} ({finding.key})"
+        if finding.check == CLAIMS_CHECK and finding.status is Status.FAIL:
+            claim = claim_of(finding)
+            yield f"the claim of {_words(claim.kind)} in {claim.source}"
     for statement in told.statements:
         if statement.state == "contradicted":
-            yield f"the claim of {statement.claim} in {statement.source}"
+            yield f"the claim of {_words(statement.claim or '')} in {statement.source}"
         elif statement.answer == "contradicts" and statement.believed:
             yield f"words of {statement.source}"
+
+
+def _words(kind: str) -> str:
+    return kind.replace("_", " ")
 
 
 def _names(finding: Finding, control: Control) -> bool:
