@@ -7,7 +7,7 @@ Without a reader everything that needs none is there: the scan, the citations, t
 
 import asyncio
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -27,6 +27,7 @@ from reports.nouns import Effort
 if TYPE_CHECKING:
     import httpx
 
+    from compliance.claims import Claim
     from compliance.claims_compared import ComparedClaim
     from compliance.judge.judge import Judged
     from compliance.llm.panel import Panel
@@ -54,6 +55,8 @@ class Assignment:
     """How much."""
     claims: tuple["ComparedClaim", ...] = ()
     """Of the documents and the system file, held against findings."""
+    compare: "Callable[[Sequence[tuple[str, Claim]]], tuple[ComparedClaim, ...]] | None" = None
+    """Holds further claims, by path, against the same findings; None: a model is not asked for any."""
 
 
 @dataclass(frozen=True)
@@ -156,13 +159,31 @@ async def _read(
             plan.every_part,
             lambda readers: measured.calibrated(panel, readers),
         )
-        judged = await assess(
-            assignment.documents, assignment.controls, panel, samples=samples, seed=judge_file.seed, scope=scope
-        )
+        seed = judge_file.seed
+        judged = await assess(assignment.documents, assignment.controls, panel, samples=samples, seed=seed, scope=scope)
+        further = await _further_claims(assignment, panel, seed) if plan.claims else ()
     root, altered = _root(panel)
-    reader = _reader(panel, judged, measured, root, samples=samples, seed=judge_file.seed)
+    reader = _reader(panel, judged, measured, root, samples=samples, seed=seed)
     errors = judged.errors or altered
-    return Outcome(_assessment(assignment, reader, judged, panel), _transcript(panel), errors)
+    return Outcome(_assessment(assignment, reader, judged, panel, further), _transcript(panel), errors)
+
+
+async def _further_claims(assignment: Assignment, panel: "Panel", seed: int) -> "tuple[ComparedClaim, ...]":
+    """Return the claims that the first member finds and no pattern does, held against the findings."""
+    from compliance.judge.claim_reader import read_claims
+
+    if assignment.compare is None:
+        return ()
+    found = await read_claims(panel.members[0], assignment.documents, seed=seed)
+    known = [(one.document, one.claim) for one in assignment.claims]
+    return assignment.compare([(path, claim) for path, claim in found if not _is_known(path, claim, known)])
+
+
+def _is_known(path: str, claim: "Claim", known: "Sequence[tuple[str, Claim]]") -> bool:
+    return any(
+        path == other and claim.kind == one.kind and claim.start < one.end and one.start < claim.end
+        for other, one in known
+    )
 
 
 def _root(panel: "Panel") -> tuple[str | None, tuple[ComplianceError, ...]]:
@@ -212,6 +233,7 @@ def _assessment(
     reader: JudgeRecord | None = None,
     judged: "Judged | None" = None,
     panel: "Panel | None" = None,
+    further: "Sequence[ComparedClaim]" = (),
 ) -> Assessment:
     documents = document_records(assignment.documents, {} if judged is None else judged.uncovered)
     assessments = () if judged is None else judged.assessments
@@ -226,7 +248,7 @@ def _assessment(
         assessments=assessments,
         planted=() if judged is None else judged.planted,
         decoys=() if judged is None else judged.decoys,
-        claims=claim_records(assignment.claims),
+        claims=(*claim_records(assignment.claims), *claim_records(further, by_model=True)),
         citations=citation_records(assignment.documents, assignment.catalogue),
         egress=() if panel is None else tuple(EgressRecord(**dataclasses.asdict(one)) for one in panel.egress),
         usage=usage,

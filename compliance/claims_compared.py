@@ -65,6 +65,14 @@ def compared_claims(
     return tuple(_beside_others(one, compared, system) for one in compared)
 
 
+def compared_alone(
+    told: Iterable[tuple[str, Claim]], system: System, findings: Iterable[Finding]
+) -> tuple[ComparedClaim, ...]:
+    """Return claims that somebody else found, each beside the findings alone: none makes another one inconsistent."""
+    asked = [finding for finding in findings if finding.status is not Status.SKIPPED]
+    return tuple(_compared(claim, source, system, asked, not_at_this_delta=False) for source, claim in told)
+
+
 def declared_claims(system: System) -> Iterator[Claim]:
     """Yield what `[claims]` of system.toml says, quoted as its lines would read."""
     given = system.claims

@@ -1,7 +1,7 @@
 """Documents, citations and claims as an assessment keeps them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from compliance.assessment_records import CitationRecord, ClaimRecord, ClaimSource, DocumentRecord, FlagRecord
 from compliance.catalogue import Catalogue
@@ -60,12 +60,12 @@ def _citations_of(document: Document, catalogue: Catalogue) -> Iterator[Citation
             )
 
 
-def claim_records(compared: Sequence["ComparedClaim"]) -> tuple[ClaimRecord, ...]:
-    """Return claims of documents and of the system file beside their measurements."""
-    return tuple(_claim(one) for one in compared)
+def claim_records(compared: Sequence["ComparedClaim"], *, by_model: bool = False) -> tuple[ClaimRecord, ...]:
+    """Return claims of documents and of the system file beside their measurements; `by_model`: a model found them."""
+    return tuple(_claim(one, "llm" if by_model else "rule") for one in compared)
 
 
-def _claim(one: "ComparedClaim") -> ClaimRecord:
+def _claim(one: "ComparedClaim", extractor: Literal["rule", "llm"]) -> ClaimRecord:
     claim = one.claim
     declared = one.document == SYSTEM_FILE
     return ClaimRecord(
@@ -76,7 +76,7 @@ def _claim(one: "ComparedClaim") -> ClaimRecord:
         source=ClaimSource(document=SYSTEM_FILE)
         if declared
         else ClaimSource(document=one.document, start=claim.start, end=claim.end, quote=claim.quote),
-        extractor="declaration" if declared else "rule",
+        extractor="declaration" if declared else extractor,
         state=one.state,
         measurement=one.measurement or None,
         measured=one.measured,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from compliance.assessing import Outcome
     from compliance.catalogue import Catalogue, Control
     from compliance.documents import Classification, Document
-    from reports.model import System
+    from reports.model import Finding, System
 
 LARGEST_SEED = 2**53 - 1
 
@@ -58,19 +58,22 @@ def assess(**asked: Any) -> Answer:
     """
     from compliance.assessing import Assignment, assessed
     from compliance.catalogue import load_catalogue
+    from compliance.claims_compared import compared_alone, compared_claims
 
     on = asked["on"] or the_time(None).date()
     subject = _subject(asked)
     version = asked["law_version"] or (None if subject.system is None else subject.system.law_version)
     catalogue = load_catalogue(version, on)
     reader = readership(asked, subject.named("judge"), subject.named("calibration"))
+    system, findings = _held(subject, asked["against"])
     assignment = Assignment(
         subject.documents,
         _controls(catalogue, subject, asked),
         catalogue,
         on,
         Effort(asked["effort"]),
-        _claims(subject, asked["against"]),
+        compared_claims(subject.documents, system, findings),
+        lambda found: compared_alone(found, system, findings),
     )
     return _answer(assessed(assignment, reader), asked["output"])
 
@@ -110,12 +113,12 @@ def _controls(catalogue: "Catalogue", subject: _Subject, asked: Mapping[str, Any
     )
 
 
-def _claims(subject: _Subject, against: Path | None) -> "tuple[Any, ...]":
-    from compliance.claims_compared import compared_claims
+def _held(subject: _Subject, against: Path | None) -> "tuple[System, tuple[Finding, ...]]":
+    """Return the system that claims are about, and the findings that they are held against."""
     from compliance.given_findings import Given, nobody, read_findings
 
     given = Given() if against is None else read_findings(against)
-    return compared_claims(subject.documents, subject.system or given.system or nobody(), given.findings)
+    return subject.system or given.system or nobody(), given.findings
 
 
 def _answer(outcome: "Outcome", output: Path | None) -> Answer:

@@ -89,14 +89,14 @@ def _answer(reading: Reading, lines: Sequence[Assessed]) -> _Answer:
         return answer
     state = reading.admission or "uncalibrated"
     if state != "admitted":
-        told = f"{answer.summary} But the reader may not decide: {state.replace('_', ' ')}."
+        told = f"Undecided, the reader being {state.replace('_', ' ')}. It says: {answer.summary}"
         return _Answer(Status.INCONCLUSIVE, told, state.replace("_", "-"))
     if not all(one.believable(state) for one in deciding):
         flags = sorted({flag for one in deciding for flag in one.doubts})
-        told = f"{answer.summary} But the answer is flagged: {', '.join(flags).replace('_', ' ')}."
+        told = f"Undecided, the answer being flagged ({', '.join(flags).replace('_', ' ')}). It says: {answer.summary}"
         return _Answer(Status.INCONCLUSIVE, told, flags[0].replace("_", "-"))
     if answer.status is Status.PASS and reading.unpinned:
-        told = f"{answer.summary} But no policy pins what that rests on: {', '.join(reading.unpinned)}."
+        told = f"Undecided, since no policy pins what was handed in ({', '.join(reading.unpinned)}). {answer.summary}"
         return _Answer(Status.INCONCLUSIVE, told, f"unpinned:{reading.unpinned[0]}")
     return answer
 
@@ -105,13 +105,13 @@ def _shown(deciding: Sequence[Assessed], *, contradicted: bool) -> _Answer:
     """Return what readings with the deciding answer show, if their reader is believed."""
     named = ", ".join(one.document for one in deciding)[:100]
     if contradicted:
-        return _Answer(Status.FAIL, f"A passage of {named} states something against this duty.", "contradicts")
+        return _Answer(Status.FAIL, f"A passage of {named} is evidence against this duty.", "contradicts")
     bands = {one.band for one in deciding}
     if "no_gap_found" in bands:
-        return _Answer(Status.PASS, f"{named} describes how this duty is met; the reader found no gap.")
+        return _Answer(Status.PASS, f"{named} holds evidence for this duty, and no gap was found.")
     if bands == {"likely_gap"}:
         return _Answer(Status.FAIL, f"What {named} says of this duty leaves a likely gap.", "likely-gap")
-    return _Answer(Status.INCONCLUSIVE, f"What {named} says of this duty can be read either way.", "unclear")
+    return _Answer(Status.INCONCLUSIVE, f"What {named} says of this duty is unclear.", "unclear")
 
 
 def _quoted(lines: Sequence[Assessed], documents: Sequence[Document]) -> Iterator[str]:
