@@ -38,8 +38,8 @@ __all__ = [
 
 REFERENCE_KAPPA = 0.7357
 """Of counting words, on all 120 items of AIReg-Bench: for data that come without their texts."""
-COVERAGE = 0.9
-"""Share of the experts' medians that a score set is to hold."""
+COVERED, OF = 9, 10
+"""Of the experts' medians, so many among so many are to lie in a score set."""
 WIDEST = 4
 """Radius of the set of all scores."""
 _NO_ITEM = "there is no item"
@@ -184,7 +184,7 @@ def panel(
 
 
 def _radius(distance: Counts) -> int:
-    place = math.ceil(COVERAGE * (len(distance) + 1) - 1e-9)  # 0.9 * 130 is 117.00000000000001 in binary
+    place = -(-COVERED * (len(distance) + 1) // OF)  # a ceiling in whole numbers: 0.9 * 130 is above 117 in binary
     return int(np.sort(distance)[place - 1]) if place <= len(distance) else WIDEST
 
 

@@ -110,12 +110,16 @@ def test_59_items_are_too_few_and_60_are_enough() -> None:
         assert found.n == count
 
 
-@pytest.mark.parametrize(("invalid", "reasons"), [(2, ()), (3, ("invalid_answers",))])
-def test_two_invalid_answers_in_a_hundred_are_borne_and_no_more(invalid: int, reasons: tuple[str, ...]) -> None:
-    asked = PUBLISHED.first(100)
+@pytest.mark.parametrize(
+    ("invalid", "of", "reasons"), [(2, 100, ()), (2, 99, ("invalid_answers",)), (3, 100, ("invalid_answers",))]
+)
+def test_two_invalid_answers_in_a_hundred_are_borne_and_no_more(
+    invalid: int, of: int, reasons: tuple[str, ...]
+) -> None:
+    asked = PUBLISHED.first(of)
     lost = [item.id for item in asked.items[:invalid]]
     found = calibrated(asked, experts(asked) | dict.fromkeys(lost), invalid=lost)
-    assert (found.n, found.invalid, found.missing) == (100 - invalid, invalid, 0)
+    assert (found.n, found.invalid, found.missing) == (of - invalid, invalid, 0)
     assert found.reasons == reasons
 
 
