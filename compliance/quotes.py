@@ -28,6 +28,7 @@ _AROUND = " \"'.,;:…"
 _HYPHENS = "-‐‑"
 """Join two words to one, unlike dashes: "non-compliant" does not yield "compliant"."""
 _NUMERIC = ".,"
+_PARAGRAPH = "\n\n"
 _AROUND_SENTENCE = 1200
 """Characters on each side of a quote in which the borders of its sentence are looked for."""
 
@@ -95,10 +96,12 @@ def locate(
 
 def _sentence(text: str, start: int, end: int) -> tuple[int, int]:
     """Return the sentence, or the sentences, that hold `text[start:end]`, looked for not far from it."""
-    first = text.rfind("\n", 0, max(0, start - _AROUND_SENTENCE)) + 1
-    first = max(first, start - 2 * _AROUND_SENTENCE, 0)
+    first, last = max(0, start - _AROUND_SENTENCE), min(len(text), end + _AROUND_SENTENCE)
+    first = max(text.rfind(_PARAGRAPH, first, start), first)
+    if (found := text.find(_PARAGRAPH, end, last)) >= 0:
+        last = found
     begun, ended = start, end
-    for one in sentences(text[first : end + _AROUND_SENTENCE]):
+    for one in sentences(text[first:last]):
         if first + one.start <= start < first + one.end:
             begun = first + one.start
         if first + one.end >= end:
