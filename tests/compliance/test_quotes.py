@@ -72,7 +72,7 @@ def test_offsets_slice_to_the_same_normalised_text(text: str, data: st.DataObjec
     end = data.draw(st.integers(start + 1, len(found.text)))
     first, last = found.span(start, end)
     assert 0 <= first < last <= len(text)
-    assert found.text[start:end].strip() in as_defined(text[first:last])
+    assert found.text[start:end].strip(" *") in as_defined(text[first:last])  # a star at an end is dropped
 
 
 @given(WORDS, st.data())
