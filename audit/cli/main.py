@@ -4,7 +4,6 @@ Commands are imported when they are called, and the help page is written from th
 `gate` never load what they do not use.
 """
 
-import importlib
 import os
 import sys
 import traceback
@@ -13,6 +12,7 @@ from collections.abc import Sequence
 import click
 
 from audit.cli.answer import Answer, Invocation
+from audit.cli.lazy import LazyGroup
 from audit.cli.quiet import send_nothing
 from reports.errors import FedauditError
 from reports.version import VERSION
@@ -43,30 +43,11 @@ _GROUPS = ("attack", "secagg", "unlearn", "compliance")
 """Whose commands have two words."""
 
 
-class LazyGroup(click.Group):
-    """A group whose commands are imported when they are called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order of the walk."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return one command, None where there is none of that name."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        found = getattr(importlib.import_module(module), attribute)
-        if not isinstance(found, click.Command):
-            raise TypeError(f"{module}:{attribute} is no command")
-        return found
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands from the table, importing none."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
-
-@click.group(cls=LazyGroup, context_settings={"auto_envvar_prefix": "FEDAUDIT", "help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    table=COMMANDS,
+    context_settings={"auto_envvar_prefix": "FEDAUDIT", "help_option_names": ["-h", "--help"]},
+)
 @click.version_option(VERSION, prog_name="fedaudit", message="%(prog)s %(version)s")
 def cli() -> None:
     """Audit a federated-learning system: from its system file to a signed report and a verdict.
