@@ -45,36 +45,42 @@ class Earlier:
     """Those of which every request has sums, over all requests."""
     tokens: tuple[SummedTokens, ...] = ()
     """Token sets of which every request has sums."""
+    refusal: str = ""
+    """Digest of the tokens that the model refused with."""
     origin: Tensors = field(default_factory=dict)
     """The changed tensors as they were before the first request."""
+
+    def refuses_alike(self, refusal: Ids) -> bool:
+        """Tell whether sums along a refusal are along this one."""
+        return not self.requests or self.refusal == _digest(refusal)
 
     def weighted(self, weight: float) -> "Earlier":
         """Return the same with another weight on the earlier requests' rows."""
         return replace(self, layers={layer: replace(one, weight=weight) for layer, one in self.layers.items()})
 
 
-def earlier_requests(model: LanguageModel, edits: Sequence[LunarEdit], refusal: Ids) -> Earlier:
+def earlier_requests(model: LanguageModel, edits: Sequence[LunarEdit]) -> Earlier:
     """Return what the edits of a model made forgotten; they may be given in any order.
 
     Args:
         model: With all of them applied.
         edits: All of them, from the first.
-        refusal: Tokens that it refuses with.
 
     Raises:
         EditError: `llm.digest`, one is missing, or they are not those of the model.
         StatisticsError: `llm.statistics`, an edit has no sums; `llm.statistics_mismatch`, they are of another prompt
-            template or refusal, or have no layer in common.
+            template, of several refusals, or have no layer in common.
     """
     if not edits:
         return Earlier()
     chain = sorted(edits, key=lambda edit: edit.meta.requests)
     _linked(model, chain)
-    sums = [_sums_of(edit, model, refusal) for edit in chain]
+    sums = [_sums_of(edit, model) for edit in chain]
     layers = sorted(set.intersection(*(set(one.layers) for one in sums)))
     tokens = [name for name in sums[0].header.sets if all(name in one.header.sets for one in sums)]
-    if not layers or not tokens:
-        told = "the earlier edits have sums of different layers, or of different tokens"
+    refusals = {one.header.refusal for one in sums}
+    if not layers or not tokens or len(refusals) > 1:
+        told = "the earlier edits have sums of different layers, tokens or refusals"
         raise StatisticsError("llm.statistics_mismatch", told, "Revert the last one, and make it in the first's layer.")
     now, blocks, origin = state_of(model), blocks_of(model.module), _origin(model, chain)
     found = {}
@@ -84,7 +90,7 @@ def earlier_requests(model: LanguageModel, edits: Sequence[LunarEdit], refusal: 
             key: _added([one.sums[layer, key] for one in sums]) for key in tokens
         }
         found[layer] = EarlierLayer(total, now[name].double() - origin.get(name, now[name]).double())
-    return Earlier(chain[-1].meta.requests, chain[-1].sha256, found, tuple(tokens), origin)
+    return Earlier(chain[-1].meta.requests, chain[-1].sha256, found, tuple(tokens), refusals.pop(), origin)
 
 
 def layers_to_edit(earlier: Earlier, layers: tuple[int, ...] | None) -> tuple[int, ...] | None:
@@ -158,7 +164,7 @@ def _origin(model: LanguageModel, chain: Sequence[LunarEdit]) -> Tensors:
     return found
 
 
-def _sums_of(edit: LunarEdit, model: LanguageModel, refusal: Ids) -> ForgottenSums:
+def _sums_of(edit: LunarEdit, model: LanguageModel) -> ForgottenSums:
     """Return the sums of one edit, where they belong to it and to the model's prompts."""
     if edit.forgotten is None:
         told = f"the edit {edit.sha256[:16]}… has no statistics.safetensors, so that what it made forgotten is unknown"
@@ -168,7 +174,6 @@ def _sums_of(edit: LunarEdit, model: LanguageModel, refusal: Ids) -> ForgottenSu
     for found, due, of, mend in (
         (header.weights, edit.meta.model.after, "another model", "Restore the edit's folder."),
         (header.template, model.tokens.digest, "another prompt template", "Give the --prompt-template used then."),
-        (header.refusal, _digest(refusal), "another refusal", "Give the reference file that was used then."),
     ):
         if found != due:
             told = f"statistics.safetensors of the edit {edit.sha256[:16]}… were taken with {of}"

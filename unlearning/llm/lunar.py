@@ -116,20 +116,24 @@ def fit_and_tell(
     forget = _fitting(model, "forget", forget, warnings)
     retain = _fitting(model, "retain", retain, warnings)
     others = _fitting(model, "general", general or record_set(()), warnings)
-    own = own_refusals(model, reference, phrases, accept_unrefused=chosen.accept_unrefused)
-    earlier = earlier_requests(model, previous, own.modal)
+    earlier = earlier_requests(model, previous)
+    with model.swapped(earlier.origin):  # earlier edits may have changed how it refuses
+        own = own_refusals(model, reference, phrases, accept_unrefused=chosen.accept_unrefused)
     chosen = replace(chosen, layers=layers_to_edit(earlier, chosen.layers))
-    _refuse_unknown(earlier, chosen)
+    _refuse_unknown(earlier, chosen, own)
     parts = fold(forget, retain, others, chosen.seed)
     if validation is not None:
         parts = replace(parts, retain=retain, retain_checked=_fitting(model, "validation", validation, warnings))
     held = Hearing(
-        model, slices(forget, parts.checked, parts.retain_checked, parts.general_checked, chosen.seed), own, phrases
-    )
+        model, slices(forget, parts.checked, parts.retain_checked, parts.general_checked, chosen.seed), own, phrases,
+        origin=earlier.origin,
+    )  # fmt: skip
     if held.before.forget_content < LEAST_KNOWN:
         told = f"the model says {held.before.forget_content:.0%} of the facts to forget: there is nothing to forget"
         raise NotUnlearnable("llm.not_known", told, "Look whether model, records and prompt template belong together.")
-    everything = Hearing(model, slices(forget, forget, retain, others, chosen.seed, everything=True), own, phrases)
+    everything = Hearing(
+        model, slices(forget, forget, retain, others, chosen.seed, everything=True), own, phrases, origin=earlier.origin
+    )
     work = Work(model, blocks_of(model.module), chosen, own, executor, Cost(), warnings, earlier)
     whole = fold(forget, retain, others, chosen.seed, everything=True)
     solved = _solved(work, parts, whole, held, everything)
@@ -192,7 +196,7 @@ def _edit(work: Work, solved: Layered, sets: dict[str, RecordSet], reference: Re
     return replace(edit, forgotten=sums)
 
 
-def _refuse_unknown(earlier: Earlier, chosen: Settings) -> None:
+def _refuse_unknown(earlier: Earlier, chosen: Settings, own: OwnRefusals) -> None:
     """Raise on settings that need more of earlier requests than their sums.
 
     Raises:
@@ -200,6 +204,9 @@ def _refuse_unknown(earlier: Earlier, chosen: Settings) -> None:
     """
     if not earlier.requests:
         return
+    if not earlier.refuses_alike(own.modal):
+        told = "the model refuses the reference prompts in other words than those of the earlier requests"
+        raise StatisticsError("llm.statistics_mismatch", told, "Give the reference file that was used then.")
     if chosen.solver != "closed":
         told = "a solver by gradient needs the rows of earlier requests, of which only sums are kept"
         raise StatisticsError("llm.statistics_mismatch", told, "Say --solver closed.")

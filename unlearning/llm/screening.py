@@ -104,9 +104,25 @@ def slices(
 class Hearing:
     """Asks one model and its variants the same questions."""
 
-    def __init__(self, model: LanguageModel, asked: Slices, own: OwnRefusals, refusals: Refusals) -> None:
-        """Measure how likely the model's own refusals are to it: a fluent one is about as likely."""
-        self._model, self._asked, self._refusals = model, asked, refusals
+    def __init__(
+        self,
+        model: LanguageModel,
+        asked: Slices,
+        own: OwnRefusals,
+        refusals: Refusals,
+        *,
+        origin: Tensors | None = None,
+    ) -> None:
+        """Measure how likely the model's own refusals are to it: a fluent one is about as likely.
+
+        Args:
+            model: The model.
+            asked: The questions.
+            own: What it says to prompts that it refuses.
+            refusals: How answers refuse.
+            origin: Tensors that earlier edits changed, as they were: fluent is what is likely without these.
+        """
+        self._model, self._asked, self._refusals, self._origin = model, asked, refusals, origin or {}
         self._last: dict[str, Ids] = {}
         self._prompt = model.prompt(own.refused[0].question) if len(own.refused) else ()
         self._limit = float("inf")
@@ -182,7 +198,8 @@ class Hearing:
         Each is put behind a prompt that the model refuses: behind the fact's own it would be unlikely however fluent.
         """
         ids = [(prompt, self._model.answer(text)) for prompt, text in pairs]
-        logits = forced_logits(self._model, ids)
+        with self._model.swapped(self._origin):
+            logits = forced_logits(self._model, ids)
         return [-log_likelihood(found, answer) for found, (_, answer) in zip(logits, ids, strict=True)]
 
 

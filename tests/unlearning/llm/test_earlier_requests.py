@@ -120,7 +120,7 @@ def test_a_broken_chain_is_told(chain: Chain, given: tuple[int, ...]) -> None:
 def test_sums_of_another_request_or_frame_are_refused(chain: Chain) -> None:
     first, second = chain.edits
     assert first.forgotten is not None
-    for name, words in (("weights", "another model"), ("template", "another prompt"), ("refusal", "another refusal")):
+    for name, words in (("weights", "another model"), ("template", "another prompt"), ("refusal", "different")):
         header = first.forgotten.header.model_copy(update={name: "0" * 64})
         wrong = dataclasses.replace(
             first, forgotten=dataclasses.replace(first.forgotten, header=header), read_sha256=first.sha256
