@@ -178,7 +178,7 @@ def bootstrap_kappa(
 def _spearman(table: Counts) -> float | None:
     n = int(table.sum())
     rows, columns = table.sum(axis=1), table.sum(axis=0)
-    if n < 2 or rows.max() == n or columns.max() == n:
+    if rows.max() == n or columns.max() == n:  # below two items both are
         return None
     x, y = (np.cumsum(counts) - (counts - 1) / 2 - (n + 1) / 2 for counts in (rows, columns))  # centred average ranks
     covariance = float(x @ table @ y)

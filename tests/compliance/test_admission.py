@@ -12,7 +12,8 @@ from compliance.admission import admission, is_english, measured_for
 from compliance.aireg import read_scores, shipped_dataset
 from compliance.calibration import Calibration, calibrate
 from compliance.catalogue import load_catalogue
-from compliance.fingerprint import Fingerprint, panel_fingerprint
+from compliance.fingerprint import Fingerprint, panel_fingerprint, reader_fingerprint
+from compliance.llm.panel import MemberSettings
 
 MADE = date(2026, 11, 21)
 PUBLISHED = read_scores(Path(__file__).parents[2] / "compliance/data/aireg_scores.json")
@@ -90,10 +91,22 @@ def test_a_panel_is_one_reader_in_whatever_order() -> None:
     assert panel_fingerprint([a, b]) == panel_fingerprint([b, a]) != a
     assert panel_fingerprint([a]) == a
     assert panel_fingerprint([a, b]).model == "m + n"
+    silent = b.model_copy(update={"system_fingerprint": None})
+    assert panel_fingerprint([a, silent]).system_fingerprint == "fp_1 + "
+    assert panel_fingerprint([silent, silent]).system_fingerprint is None
     with pytest.raises(ValueError, match="asked in one way"):
         panel_fingerprint([a, b.model_copy(update={"temperature": 1.0})])
     with pytest.raises(ValueError, match="one or more"):
         panel_fingerprint([])
+
+
+def test_several_names_in_replies_are_one_fingerprint_in_whatever_order() -> None:
+    settings = MemberSettings("m", "127.0.0.1:8080", 0.0, 1.0, 700, seed=7, context_tokens=8000)
+    names = [f"m-2026-{month:02}" for month in range(1, 13)]
+    found = reader_fingerprint(settings, reversed(names), ["b", "a", "b"])
+    assert found.reply_model == " + ".join(names)
+    assert found.system_fingerprint == "a + b"
+    assert reader_fingerprint(settings, [], []).system_fingerprint is None
 
 
 @pytest.mark.parametrize(
