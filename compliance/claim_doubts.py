@@ -39,7 +39,7 @@ _IDIOMS = re.compile(
     re.IGNORECASE,
 )
 _HEDGED = re.compile(
-    r"\b(?:aim(?:s|ed|ing)?|targets?|targeted|targeting|plan(?:s|ned|ning)?|would|should|expect"
+    r"\b(?:lets?|aim(?:s|ed|ing)?|targets?|targeted|targeting|plan(?:s|ned|ning)?|would|should|expect"
     r"(?:s|ed|ing|ations?)?|e\.g\.|"
     r"for example|for instance|such as|not yet|intend(?:s|ed|ing)?|intention|goals?|objectives?|"
     r"could|might|will|shall|"
@@ -79,7 +79,7 @@ _COMPARED = re.compile(
     r"prior|literature|et al|others? (?:systems?|models?|work)|competitors?|pilot|higher|lower|"
     r"better|worse|faster|slower|"
     r"larger|smaller|fewer|more|less|rose|fell|falls|gains?|drops? by|as \w+ as|used to|last year|"
-    r"predecessor|state of the art)\b",
+    r"predecessor|state of the art)\b|\bby\W{0,6}\ue000",
     re.IGNORECASE,
 )
 _PER_ROUND = re.compile(

@@ -91,6 +91,12 @@ def figures_in(sentence: str, numbers: Sequence[Number], mask: str) -> Iterator[
             yield found
 
 
+def counted_again(kind: str, mask: str) -> bool:
+    """Tell whether the noun that a claim counts is counted again, as in `50 rounds, and 10 rounds of fine-tuning`."""
+    figure = FIGURES[kind]
+    return figure.whole and sum(1 for pattern in figure.said for _ in pattern.finditer(mask)) > 1
+
+
 def _first(
     name: str, kind: Figure, patterns: Iterable[re.Pattern[str]], mask: str, at: Mapping[int, Number]
 ) -> Match | None:

@@ -13,7 +13,7 @@ _N = rf"({BARE}{FILL}*)"
 ANY_NUMBER = rf"([{BARE}{COUNTED}]{FILL}*)"
 _WORDS_OF_KINDS = r"epsilon|ε|ϵ|delta|δ|noise[ _]multiplier|clipping|accuracy|advantage|rounds?\b|toleran"
 _GAP = rf"(?:(?!{_WORDS_OF_KINDS})[^;.?!{BARE}{FILL}]|\.(?=\w)|(?<={COUNTED}){FILL}+){{0,60}}?"
-_FEDERATED = r"federat|train|tak(?:e|es|ing) part|took part|participa|collaborat|jointly|together|averag|communication"
+_FEDERATED = r"federat|\btrain|tak(?:e|es|ing) part|took part|participa|collaborat|jointly|averag|communication"
 CLIENTS = (
     r"(?:clients?|hospitals?|clinics?|offices?|institutions?|sites?|participants?|devices?|silos?|banks?|parties|"
     r"cent(?:er|re)s?|organi[sz]ations?|nodes?|users?|compan(?:y|ies)|practices|laborator(?:y|ies)|phones?)"
@@ -75,7 +75,7 @@ FIGURES: Mapping[str, Figure] = {
     "epsilon": Figure(
         _each(
             rf"(?:\bepsilon|[εϵ]|\beps\b|\bprivacy (?:budget|loss)|\bbudget \(epsilon\)){_GAP}{_N}",
-            rf"{_N}[- ]\s?(?:differential(?:ly)?[- ]priva|DP\b)",
+            rf"{_N}-(?:differential(?:ly)?[- ]priva|DP\b(?!\.))",
         ),
         least=0.005,  # the epsilon of a layer or of an optimiser is far smaller
         most=1e4,
@@ -98,7 +98,7 @@ FIGURES: Mapping[str, Figure] = {
         _each(
             rf"\bclip(?:ping|ped)?[ _-](?:norm|bound|threshold){_GAP}{_N}",
             rf"\bmax_grad_norm{_GAP}{_N}",
-            rf"\b(?:clip(?:ped|s)?|scal(?:e|es|ed)|bound(?:ed|s)?)\b[^;.]{{0,60}}?[ -]norm{_GAP}{_N}",
+            rf"\b(?:clip(?:ped|s)?|scal(?:e|es|ed)|bound(?:ed|s)?)\b[^;.]{{0,60}}?[ -]norm\b{_GAP}{_N}",
         ),
         most=1e6,
         never=_one("pixel", "volts?", "signals?", "paper", "length"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from compliance.claim_assertions import assertions_in
 from compliance.claim_doubts import Direction, Doubt, direction_of, doubt_in, without_bounds
-from compliance.claim_figures import Match, figures_in, masked, unit_of
+from compliance.claim_figures import Match, counted_again, figures_in, masked, unit_of
 from compliance.quantities import Number, numbers, numbers_in
 from compliance.sentences import Sentence, sentences
 
@@ -81,7 +81,7 @@ def _claims_of(text: str, where: Sentence) -> Iterator[Claim]:
     sentence = text[where.start : where.end]
     found = tuple(numbers_in(sentence))
     mask = masked(sentence, found)
-    matches = tuple(figures_in(sentence, found, mask)) if found or "dropout" in sentence or "drop" in sentence else ()
+    matches = tuple(figures_in(sentence, found, mask))
     extra = _second_number(found, matches, mask)
     for match in matches:
         doubt = _doubt(match.kind, mask, where.heading, number=match.number, several=extra)
@@ -97,15 +97,8 @@ def _claims_of(text: str, where: Sentence) -> Iterator[Claim]:
 def _second_number(found: Sequence[Number], matches: Sequence[Match], mask: str) -> bool:
     """Tell whether a number stands for itself in the sentence, and no claim is made of it."""
     used = {start for match in matches for start in match.used}
-    return any(number.bare and number.start not in used for number in found) or _counted_twice(matches, mask)
-
-
-def _counted_twice(matches: Sequence[Match], mask: str) -> bool:
-    """Tell whether the noun that a claim counts is counted again: `50 rounds, 10 rounds of fine-tuning`."""
-    counting = {"clients": ("clients", "hospitals", "offices", "clinics"), "rounds": ("rounds",)}
-    return any(
-        sum(mask.count(noun) for noun in nouns) > 1 for match in matches for nouns in (counting.get(match.kind, ()),)
-    )
+    bare = any(number.bare and number.start not in used for number in found)
+    return bare or any(counted_again(match.kind, mask) for match in matches)
 
 
 _DIRECTION: Mapping[str, Direction] = {**dict.fromkeys(AT_MOST, "up"), **dict.fromkeys(AT_LEAST, "down")}

@@ -20,7 +20,12 @@ _NUMBER = re.compile(
     (?![\w/^]|[.,]\d)""",
     re.VERBOSE,
 )
-_DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b|\b\d{1,2}:\d{2}\b|\b\d{1,2}\.\s?\d{1,2}\.\s?\d{4}\b|\bv?\d+\.\d+\.\d+\b")
+_NO_NUMBER = re.compile(
+    r"\b\d{4}-\d{2}-\d{2}\b|\b\d{1,2}:\d{2}\b|\b\d{1,2}\.\s?\d{1,2}\.\s?\d{4}\b|\bv?\d+\.\d+\.\d+\b"
+    r"|#\d+|\b(?:arxiv|doi|isbn|issn)[:\s]\S+|\bhttps?://\S+|\b10\.\d{4,}/\S+",
+    re.IGNORECASE,
+)
+"""Dates, times, versions with two dots, references and addresses."""
 _REFERENCE = re.compile(
     r"\b(?:sections?|sec\.|articles?|arts?\.|annex(?:es)?|tables?|figures?|fig\.|chapters?|versions?|release|pages?|no\.|"
     r"paragraphs?|para|points?|appendix|equation|eq\.|steps?|phases?|stages?|clients?|records?|offices?|hospitals?|"
@@ -43,6 +48,10 @@ _SENTENCE_GOES_ON = re.compile(
     re.IGNORECASE,
 )
 """What follows a number that stands for itself; any other word is taken for the noun that it counts."""
+_OF_AN_INTERVAL = re.compile(
+    r"[\s-]*(?:two-sided |one-sided )?(?:confidence|interval|CI\b|credible|quantile|percentile)"
+)
+"""What makes 95 % a level of confidence."""
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
 
 
@@ -65,14 +74,15 @@ def numbers(text: str) -> tuple[float, ...]:
 
 
 def numbers_in(text: str) -> Iterator[Number]:
-    """Yield the numbers of a text in their order; dates, times of day and versions with two dots are none."""
-    taken = [found.span() for found in _DATE.finditer(text)]
+    """Yield the numbers of a text in their order; dates, times, versions, references and addresses are none."""
+    taken = [found.span() for found in _NO_NUMBER.finditer(text)]
     for found in _NUMBER.finditer(text):
         start, end = found.span()
         if not any(start < last and first < end for first, last in taken):
             percent, value = found["percent"] is not None, _value(found)
             if not math.isinf(value):
-                yield Number(value, percent, percent or _bare(text, found, value), start, end)
+                bare = _OF_AN_INTERVAL.match(text, end) is None if percent else _bare(text, found, value)
+                yield Number(value, percent, bare, start, end)
 
 
 def _value(found: re.Match[str]) -> float:
