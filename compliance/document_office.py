@@ -36,7 +36,8 @@ def read_docx(name: str, data: bytes) -> Extracted:
     body = archive.tree("word/document.xml")
     if body is None:
         raise archive.refused("holds no word/document.xml", "Save it as .docx.")
-    reader = _OfficeReader(_levels(archive))
+    styles = archive.tree("word/styles.xml")
+    reader = _OfficeReader(_levels(styles), _hiding(styles))
     reader.block(body)
     for member in sorted(member for member in archive.members if _NOTES.match(member)):
         notes = archive.tree(member)
@@ -49,9 +50,8 @@ def read_docx(name: str, data: bytes) -> Extracted:
     return reader.writing.finish()
 
 
-def _levels(archive: Archive) -> dict[str, int]:
+def _levels(styles: Element | None) -> dict[str, int]:
     """Return the level of each paragraph style that is a heading, by its id; names are English in every language."""
-    styles = archive.tree("word/styles.xml")
     found: dict[str, int] = {}
     for style in () if styles is None else styles:
         if _name(style) == "style":
@@ -63,12 +63,19 @@ def _levels(archive: Archive) -> dict[str, int]:
     return found
 
 
+def _hiding(styles: Element | None) -> frozenset[str]:
+    """Return the ids of the styles that hide what is set in them; what a style is based on is not followed."""
+    every = () if styles is None else tuple(styles)
+    return frozenset(_attribute(style, "styleId") for style in every if _name(style) == "style" and _hides(style))
+
+
 class _OfficeReader:
     """Writes down what paragraphs and tables show."""
 
-    def __init__(self, levels: dict[str, int]) -> None:
+    def __init__(self, levels: dict[str, int], hiding: frozenset[str]) -> None:
         self.writing = Writing()
         self._levels = levels
+        self._hiding = hiding
 
     def block(self, root: Element) -> None:
         """Take everything below an element that holds paragraphs or tables; nesting costs no stack."""
@@ -119,14 +126,17 @@ class _OfficeReader:
     def _shown(self, paragraph: Element) -> str:
         """Return what a paragraph shows; keep apart what its runs hide."""
         parts: list[str] = []
+        hidden = self._styled_away(paragraph, "pPr", "pStyle")
         pending = [paragraph]
         while pending:
             here = pending.pop()
             if here.tag == _FALLBACK or _name(here) in ("del", "moveFrom"):
                 continue
+            if here is not paragraph and _name(here) == "p":
+                parts.append(" ")  # of a text box inside a line
             if _name(here) == "r":
                 text = "".join(_run(here))
-                if _hides(here):
+                if hidden or _hides(here) or self._styled_away(here, "rPr", "rStyle"):
                     self.writing.conceal("hidden", text)
                 else:
                     parts.append(text)
@@ -134,6 +144,11 @@ class _OfficeReader:
             else:
                 pending.extend(reversed(here))
         return "".join(parts)
+
+    def _styled_away(self, element: Element, properties: str, key: str) -> bool:
+        """Tell whether an element names a style that hides it."""
+        named = (_value(said) for part in element if _name(part) == properties for said in part if _name(said) == key)
+        return any(name in self._hiding for name in named)
 
 
 _RUN_TEXT = {"t": "", "tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "\u2011", "softHyphen": "\u00ad"}
@@ -151,7 +166,7 @@ def _run(run: Element) -> Iterator[str]:
 
 
 def _hides(run: Element) -> bool:
-    """Tell whether a run is hidden, or white on nothing that is said to be dark."""
+    """Tell whether a run, or a style, says that it is hidden, or white on nothing that is said to be dark."""
     said = {_name(one): one for part in run if _name(part) == "rPr" for one in part}
     for hiding in ("vanish", "webHidden", "specVanish"):
         if hiding in said and _value(said[hiding]).lower() not in _OFF:

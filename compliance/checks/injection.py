@@ -26,6 +26,8 @@ class _Judged:
     status: Status
     summary: str
     reason: str = ""
+    by_reader: bool = False
+    """Whether it rests on what a reader did, and not on the scan alone."""
 
 
 @check(
@@ -63,7 +65,7 @@ def _finding(document: Document, reading: Reading, ctx: Context) -> Finding:
         judged.summary[:300],
         key=_key(document),
         severity=None if judged.status is Status.FAIL else Severity.MEDIUM,
-        basis=reading.basis if read else Basis.RECORDED,
+        basis=reading.basis if judged.by_reader else Basis.RECORDED,
         detail="\n".join(_line(flag, document) for flag in flags[:_MOST_TOLD]),
         evidence=(_kept(document, ctx), *reading.evidence[:1]),
         remedy=_remedy(document) if judged.status is not Status.PASS and flags else None,
@@ -92,10 +94,9 @@ def _judged(document: Document, flags: Sequence[Flag], reading: Reading) -> _Jud
         return _Judged(Status.INCONCLUSIVE, f"{name} was flagged ({kinds}) and no reader was tried with it.", "flagged")
     if reading.unpinned:
         told = f"{name} was flagged ({kinds}); that it moved no reader rests on what no policy pins."
-        return _Judged(Status.INCONCLUSIVE, told, f"unpinned:{reading.unpinned[0]}")
-    return _Judged(
-        Status.PASS, f"{name} was flagged ({kinds}); read with and without that, it moved its reader nowhere."
-    )
+        return _Judged(Status.INCONCLUSIVE, told, f"unpinned:{reading.unpinned[0]}", by_reader=True)
+    told = f"{name} was flagged ({kinds}); read with and without that, it moved its reader nowhere."
+    return _Judged(Status.PASS, told, by_reader=True)
 
 
 def conceals_instruction(flag: Flag) -> bool:
@@ -114,13 +115,14 @@ def _moved(document: Document, reading: Reading) -> _Judged | None:
     if suspected and not led:
         duties = counted(len(suspected), "duty", "duties")
         told = f"With the flagged words of {name} its reader judged {duties} more kindly."
-        return _Judged(Status.FAIL, told)
+        return _Judged(Status.FAIL, told, by_reader=True)
     if not led:
         return None
     if assessment.planted and all(one.ok for one in assessment.planted):
-        return _Judged(Status.FAIL, f"The reader of {name} found a duty met that no AI system has.")
+        told = f"The reader of {name} found a duty met that no AI system has."
+        return _Judged(Status.FAIL, told, by_reader=True)
     told = f"The reader of {name} found our invented duty met, but misreads planted excerpts as well."
-    return _Judged(Status.INCONCLUSIVE, told, "control-failed")
+    return _Judged(Status.INCONCLUSIVE, told, "control-failed", by_reader=True)
 
 
 def _tried(document: Document, reading: Reading) -> bool:

@@ -156,6 +156,8 @@ def test_docx_is_read_in_order_with_what_it_conceals(tmp_path: Path) -> None:
         + table
         + paragraph("vanished words", run="<w:vanish/>")
         + paragraph("white words", run='<w:color w:val="FFFFFF"/>')
+        + paragraph("styled away", "Ghost")
+        + paragraph("also away", run='<w:rStyle w:val="Ghost"/>')
         + paragraph("on black", run='<w:color w:val="FFFFFF"/><w:shd w:fill="000000"/>')
         + paragraph("shown", run='<w:vanish w:val="false"/>')
         + "<w:p><w:del><w:r><w:delText>deleted</w:delText></w:r></w:del>"
@@ -169,7 +171,8 @@ def test_docx_is_read_in_order_with_what_it_conceals(tmp_path: Path) -> None:
         "a b", "c",
     ]  # fmt: skip
     assert [(one.kind, one.text) for one in found.concealed] == [
-        ("hidden", "vanished words"), ("hidden", "white words"), ("comment", "a remark"),
+        ("hidden", "vanished words"), ("hidden", "white words"),
+        ("hidden", "styled away"), ("hidden", "also away"), ("comment", "a remark"),
     ]  # fmt: skip
     assert [(one.title, one.level) for one in found.sections] == [("Title", 1), ("Part", 2)]
     assert found.not_read == 1

@@ -6,7 +6,8 @@ import zipfile
 W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 STYLES = (
     f'<w:styles xmlns:w="{W}"><w:style w:styleId="berschrift2"><w:name w:val="heading 2"/></w:style>'
-    '<w:style w:styleId="Titel"><w:name w:val="Title"/></w:style></w:styles>'
+    '<w:style w:styleId="Titel"><w:name w:val="Title"/></w:style>'
+    '<w:style w:styleId="Ghost"><w:rPr><w:vanish/></w:rPr></w:style></w:styles>'
 )
 
 
