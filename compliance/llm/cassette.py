@@ -9,16 +9,16 @@ Digests stop accidents, not forgers: `root`, an RFC 6962 tree head over all entr
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from compliance.errors import CassetteError
 from compliance.judge_file import CassetteMode
-from compliance.llm.cassette_entry import AlteredEntryError, Entry, entry_bytes, exchange_key, measured, read_entry
+from compliance.llm.cassette_entry import AlteredEntryError, Asked, Entry, entry_bytes, exchange_key, read_entry
 from reports.canonical import canonical_json
 from reports.merkle import root as tree_head
 
-__all__ = ["Cassette", "CassetteMiss", "Entry", "exchange_key", "measured"]
+__all__ = ["Asked", "Cassette", "CassetteMiss", "Entry", "exchange_key"]
 
 LARGEST_ENTRY = 16 << 20
 """Bytes; a request holds a part of a document, a reply at most 1 MiB."""
@@ -67,17 +67,17 @@ class Cassette:
         """Return where the entry of a key lies, or would lie."""
         return self.path / f"{key[:2]}/{key}.json"
 
-    def find(self, key: str, request: Mapping[str, object] | None = None) -> Entry | None:
+    def find(self, key: str, asked: Asked | None = None) -> Entry | None:
         """Return a recorded exchange, None where there is none.
 
         Args:
             key: Of the request.
-            request: What the key was made of; saves making it again from the entry.
+            asked: What the key was made of; saves making it again from the entry.
 
         Raises:
             CassetteError: `cassette.altered`: it is not what was recorded.
         """
-        entry = self._read(key, request)
+        entry = self._read(key, asked)
         if entry is not None:
             self._used[key] = entry.sha256
         return entry
@@ -116,7 +116,7 @@ class Cassette:
                 leaves.append(canonical_json([key, entry.sha256]))
         return tree_head(leaves).hex()
 
-    def _read(self, key: str, request: Mapping[str, object] | None = None) -> Entry | None:
+    def _read(self, key: str, asked: Asked | None = None) -> Entry | None:
         file = self.file_of(key)
         try:
             with file.open("rb") as opened:
@@ -127,11 +127,10 @@ class Cassette:
         except OSError as error:
             raise CassetteError("cassette.missing", f"{file}: cannot be read ({error.strerror})") from error
         try:
-            entry = read_entry(data)
+            entry = read_entry(data, asked)
         except AlteredEntryError as error:
             raise _altered(file, str(error)) from error
-        same = exchange_key(entry.request) == key if request is None else entry.request == request
-        if not same:
+        if asked is None and exchange_key(entry.request) != key:
             raise _altered(file, "it answers another request than its name says")
         return entry
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from reports.canonical import canonical_json, strict_json
 from reports.errors import ReportError
 
-__all__ = ["AlteredEntryError", "Entry", "entry_bytes", "exchange_key", "measured", "read_entry"]
+__all__ = ["AlteredEntryError", "Asked", "Entry", "entry_bytes", "exchange_key", "read_entry"]
 
 _DIGEST_AT_THE_END = re.compile(rb',"sha256":"([0-9a-f]{64})"(,"status":[0-9]{3}\}\n?)$')
+_AFTER_RETRIES = re.compile(rb'([0-9]{1,9}),"sha256":"([0-9a-f]{64})","status":([0-9]{3})\}\n?')
 _LONGEST_END = 110
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -35,16 +36,24 @@ class Entry:
     """Of the other members in canonical form."""
 
 
+class Asked:
+    """A request with its canonical bytes, which are made once for its key, its size and the search in a recording.
+
+    Args:
+        request: `{"body", "path", "sample"}`.
+        body: RFC 8785 form of its body.
+    """
+
+    def __init__(self, request: Mapping[str, object], body: bytes) -> None:
+        path, sample = canonical_json(request["path"]), canonical_json(request["sample"])
+        self.request, self.size = request, len(body)
+        self.key = hashlib.sha256(b"".join((b"[", path, b",", body, b",", sample, b"]"))).hexdigest()
+        self.canonical = b"".join((b'{"body":', body, b',"path":', path, b',"sample":', sample, b"}"))
+
+
 def exchange_key(request: Mapping[str, object]) -> str:
     """Return the key of a request with `path`, `body` and `sample`, 64 hexadecimal digits."""
-    return measured(request)[1]
-
-
-def measured(request: Mapping[str, object]) -> tuple[int, str]:
-    """Return the bytes of a request's body in canonical form, and the request's key."""
-    body = canonical_json(request["body"])
-    parts = (b"[", canonical_json(request["path"]), b",", body, b",", canonical_json(request["sample"]), b"]")
-    return len(body), hashlib.sha256(b"".join(parts)).hexdigest()
+    return Asked(request, canonical_json(request["body"])).key
 
 
 def entry_bytes(entry: Entry) -> tuple[bytes, str]:
@@ -54,13 +63,19 @@ def entry_bytes(entry: Entry) -> tuple[bytes, str]:
     return canonical_json(members | {"sha256": sha256}), sha256
 
 
-def read_entry(data: bytes) -> Entry:
+def read_entry(data: bytes, asked: Asked | None = None) -> Entry:
     """Return what a file holds.
 
+    Args:
+        data: The bytes of the file.
+        asked: The request that it should hold. Where it does, letter by letter, only the reply is read.
+
     Raises:
-        AlteredEntryError: it is no entry, or its digest is not that of its content.
+        AlteredEntryError: it is no entry, or its digest is not that of its content, or it answers another request.
     """
     stated = _digest_of_bytes(data)
+    if stated and asked is not None and (found := _reply_to(asked, data)) is not None:
+        return found
     try:
         # what is, byte for byte, what was hashed needs no second, strict reading
         value = json.loads(data) if stated else strict_json(data)
@@ -80,7 +95,22 @@ def read_entry(data: bytes) -> Entry:
             raise AlteredEntryError("it is no recorded exchange")
     if not stated and hashlib.sha256(_canonical(entry)).hexdigest() != sha256:
         raise AlteredEntryError("its digest is not that of its content")
+    if asked is not None and entry.request != asked.request:
+        raise AlteredEntryError("it answers another request than its name says")
     return entry
+
+
+def _reply_to(asked: Asked, data: bytes) -> Entry | None:
+    """Return the entry where the bytes hold this very request in canonical form, None where they do not."""
+    head, _, tail = data.partition(b',"request":' + asked.canonical + b',"retries":')
+    rest = _AFTER_RETRIES.fullmatch(tail)
+    if rest is None or not head.startswith(b'{"body":"'):
+        return None
+    try:
+        body = json.loads(head[len(b'{"body":') :])
+    except ValueError:
+        return None
+    return Entry(asked.request, int(rest[3]), body, int(rest[1]), rest[2].decode()) if isinstance(body, str) else None
 
 
 def _digest_of_bytes(data: bytes) -> bool:

@@ -15,11 +15,12 @@ import httpx
 
 from compliance.errors import EndpointError
 from compliance.llm.budget import Budget, Usage
-from compliance.llm.cassette import Cassette, CassetteMiss, Entry, measured
+from compliance.llm.cassette import Asked, Cassette, CassetteMiss, Entry
 from compliance.llm.endpoint import Endpoint
 from compliance.llm.ladder import Manner, adapted, request_body
 from compliance.llm.network import pinned_transport
 from compliance.llm.sending import Clock, Reached, Sender
+from reports.canonical import canonical_json
 
 __all__ = ["Egress", "Exchange", "Exchanges", "Query"]
 
@@ -85,6 +86,7 @@ class Exchanges:
         self._endpoint, self._cassette, self._transport = endpoint, cassette, transport
         self._clock, self._rng = clock, rng
         self._sender: Sender | None = None
+        self._frames: dict[tuple[Manner, int], tuple[Mapping[str, object], bytes, bytes]] = {}
 
     @property
     def usage(self) -> Usage:
@@ -122,9 +124,9 @@ class Exchanges:
         """
         body = request_body(self._endpoint, manner, query.messages, query.schema, query.sample)
         request = {"body": body, "path": manner.path, "sample": query.sample}
-        size, key = measured(request)
-        recorded = self._replayed(key, request, query, size)
-        reached = recorded or await self._send(manner.path, body, size)
+        asked = Asked(request, self._canonical(body, query, manner))
+        recorded = self._replayed(asked, query)
+        reached = recorded or await self._send(manner.path, body, asked.size)
         self._usage["requests"] += 1
         self._usage["retries"] += reached.retries
         following: Manner | None = manner
@@ -133,8 +135,8 @@ class Exchanges:
         if following is None:
             raise self._unusable(reached)
         if recorded is None and self._cassette is not None and self._cassette.writes:
-            self._cassette.record(key, Entry(request, reached.status, reached.body, reached.retries))
-        return Exchange(key, reached.body if reached.status == 200 else None, following)
+            self._cassette.record(asked.key, Entry(request, reached.status, reached.body, reached.retries))
+        return Exchange(asked.key, reached.body if reached.status == 200 else None, following)
 
     def count_tokens(self, prompt_tokens: int, completion_tokens: int) -> None:
         """Count what a reply says that it cost."""
@@ -142,20 +144,29 @@ class Exchanges:
         self._usage["completion_tokens"] += completion_tokens
         self.budget.count(prompt_tokens, completion_tokens)
 
-    def _replayed(self, key: str, request: Mapping[str, object], query: Query, size: int) -> Reached | None:
+    def _canonical(self, body: dict[str, object], query: Query, manner: Manner) -> bytes:
+        """Return the RFC 8785 form of a body; all but the messages is the same each time, and is kept."""
+        schema, before, after = self._frames.get((manner, query.sample), (None, b"", b""))
+        if schema is not query.schema:
+            # no member that sorts before "messages" holds text, so that the first such place is the member's own
+            before, _, after = canonical_json({**body, "messages": []}).partition(b'"messages":[]')
+            self._frames[manner, query.sample] = query.schema, before, after
+        return b"".join((before, b'"messages":', canonical_json(body["messages"]), after))
+
+    def _replayed(self, asked: Asked, query: Query) -> Reached | None:
         cassette = self._cassette
         if cassette is None or not cassette.reads:
             return None
-        entry = cassette.find(key, request)
+        entry = cassette.find(asked.key, asked)
         if entry is not None:
             self.budget.take(1 + entry.retries)
-            _count(self._egress, 1 + entry.retries, size)
+            _count(self._egress, 1 + entry.retries, asked.size)
             return Reached(entry.status, entry.body, entry.retries)
         if cassette.mode == "replay":
             what = f"{query.about}: " if query.about else ""
             raise CassetteMiss(
                 "cassette.missing",
-                f"{what}sample {query.sample}: no answer of {self._endpoint.name!r:.60} is recorded ({key[:12]}…)",
+                f"{what}sample {query.sample}: {self._endpoint.name!r:.60} has no recorded answer ({asked.key[:12]}…)",
                 "Record it with this judge file, prompt and document, or replay the recording that was made with them.",
             )
         return None

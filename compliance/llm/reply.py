@@ -103,16 +103,18 @@ def schema_fault(value: object, schema: object, place: str = "") -> str:
     """
     if not isinstance(schema, dict):
         return ""
-    kinds = schema.get("type")
-    if kinds is not None and not any(_is(value, kind) for kind in (kinds if isinstance(kinds, list) else (kinds,))):
-        return f"{place or 'it'} is not of the type {' or '.join([kinds] if isinstance(kinds, str) else kinds)}"
-    allowed = schema.get("enum")
-    if allowed is not None and not any(type(value) is type(one) and value == one for one in allowed):
+    kinds, allowed = schema.get("type"), schema.get("enum")
+    if type(kinds) is str:
+        kinds = (kinds,)
+    if kinds is not None and not any(_is(value, kind) for kind in kinds):
+        return f"{place or 'it'} is not of the type {' or '.join(kinds)}"
+    if allowed is not None and (value not in allowed or type(value) is not type(allowed[allowed.index(value)])):
         return f"{place or 'it'} is not one of {', '.join(map(str, allowed))}"
     if type(value) is str:
-        return _length_fault(len(value), schema, "Length", place)
+        return _length_fault(len(value), schema.get("minLength"), schema.get("maxLength"), place)
     if type(value) is list:
-        return _length_fault(len(value), schema, "Items", place) or _items_fault(value, schema.get("items"), place)
+        length = _length_fault(len(value), schema.get("minItems"), schema.get("maxItems"), place)
+        return length or _items_fault(value, schema.get("items"), place)
     return _object_fault(value, schema, place) if type(value) is dict else ""
 
 
@@ -137,8 +139,7 @@ def _inside(place: str, name: str) -> str:
     return f"{place}.{name}" if place else name
 
 
-def _length_fault(length: int, schema: dict[str, Any], what: str, place: str) -> str:
-    most, least = schema.get(f"max{what}"), schema.get(f"min{what}")
+def _length_fault(length: int, least: int | None, most: int | None, place: str) -> str:
     if most is not None and length > most:
         return f"{place or 'it'} is longer than {most}"
     return f"{place or 'it'} is shorter than {least}" if least is not None and length < least else ""

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compliance.errors import CassetteError
-from compliance.llm.cassette import Cassette, Entry, exchange_key
+from compliance.llm.cassette import Asked, Cassette, Entry, exchange_key
 from compliance.llm.cassette_entry import AlteredEntryError, entry_bytes, read_entry
 from reports.merkle import inclusion_proof, verify_inclusion
 
@@ -31,9 +31,13 @@ def recorded(folder: Path, *requests: dict[str, Any]) -> Cassette:
     return cassette
 
 
+def asked(request: dict[str, Any] | None) -> Asked | None:
+    return Asked(request, rfc8785.dumps(request["body"])) if request else None
+
+
 def refusal(cassette: Cassette, key: str, request: dict[str, Any] | None = None) -> CassetteError:
     with pytest.raises(CassetteError) as refused:
-        cassette.find(key, request)
+        cassette.find(key, asked(request))
     assert refused.value.exit_code == 3
     return refused.value
 
@@ -50,7 +54,7 @@ def test_what_was_recorded_comes_back(tmp_path: Path) -> None:
     Cassette(tmp_path / "tape", "record").record(KEY, ENTRY)
     cassette = Cassette(tmp_path / "tape", "replay")
     for request in (None, REQUEST):
-        found = cassette.find(KEY, request)
+        found = cassette.find(KEY, asked(request))
         assert found is not None
         assert (found.request, found.status, found.body, found.retries) == (REQUEST, 200, ENTRY.body, 2)
     assert cassette.find("0" * 64) is None
@@ -72,7 +76,7 @@ def test_a_file_that_somebody_laid_out_anew_is_still_read(tmp_path: Path) -> Non
     cassette = recorded(tmp_path)
     file = cassette.file_of(KEY)
     file.write_text(json.dumps(json.loads(file.read_bytes()), indent=2))
-    found = Cassette(cassette.path, "replay").find(KEY, REQUEST)
+    found = Cassette(cassette.path, "replay").find(KEY, asked(REQUEST))
     assert found is not None
     assert found.body == "x"
 
@@ -120,7 +124,7 @@ def test_no_byte_can_be_another(data: st.DataObject) -> None:
     changed = bytearray(sound)
     changed[place] ^= 1 << bit
     try:
-        found = read_entry(bytes(changed))
+        found = read_entry(bytes(changed), asked(data.draw(st.sampled_from([None, REQUEST]))))
     except AlteredEntryError:
         return
     assert (found.request, found.status, found.body, found.retries) == (REQUEST, 200, ENTRY.body, 2)  # white space, say

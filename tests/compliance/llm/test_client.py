@@ -280,7 +280,7 @@ def test_a_replay_names_what_it_misses(tmp_path: Path) -> None:
     for more in ({"sample": 1}, {"schema": {"type": "object"}}):
         client = client_of(None, cassette=Cassette(tmp_path, "replay"))
         with pytest.raises(
-            CassetteError, match=r"EU-AIA:9\(8\): sample \d: no answer of 'reader' is recorded"
+            CassetteError, match=r"EU-AIA:9\(8\): sample \d: 'reader' has no recorded answer"
         ) as refusal:
             ask_one(client, **{"sample": 0, "schema": SCHEMA, **more})
         assert (refusal.value.code, refusal.value.exit_code) == ("cassette.missing", 3)
