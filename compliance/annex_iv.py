@@ -90,7 +90,7 @@ def annex_iv_of(
                 statements=tuple(statements(point, control, system, assessment, told)),
                 bearing=tuple(bearing(point, control, row.findings, asked)),
                 signed=signed,
-                unread=unread(control, system, assessment),
+                unread=unread(control, system, assessment, asked),
                 stale=tuple(stale(control, system, assessment, asked, row.findings)),
             )
             sections.append(_section(known, catalogue, system, on))

@@ -15,6 +15,7 @@ from compliance.evidence import about_another_model
 from reports.model import Finding, System
 
 CLAIMS_CHECK = "compliance.claims"
+READING_CHECK = "compliance.documents"
 _SHOWING = ("supports", "partially_supports", "contradicts")
 
 
@@ -111,12 +112,14 @@ def claim_of(finding: Finding) -> TestedClaim:
     return TestedClaim(kind, source)
 
 
-def unread(control: Control, system: System, assessment: Assessment | None) -> bool:
-    """Tell whether there are documents and nobody gave an answer on this point."""
+def unread(control: Control, system: System, assessment: Assessment | None, findings: Iterable[Finding]) -> bool:
+    """Tell whether there are documents and nobody gave an answer on this point, here or in the run."""
     if not control.document_kind or all(document.kind in RESERVED_KINDS for document in system.documents):
         return False
     read = () if assessment is None else assessment.assessments
-    return not any(one.control == control.id and one.status == "answered" for one in read)
+    answered = any(one.control == control.id and one.status == "answered" for one in read)
+    told = any(one.check == READING_CHECK and one.key == f"control={control.id}" for one in findings)
+    return not answered and not told
 
 
 def stale(

@@ -128,6 +128,13 @@ def test_a_document_that_nobody_read_is_no_statement() -> None:
             assert "no_evidence" not in codes(section)
 
 
+@pytest.mark.parametrize(("status", "expected"), [(Status.PASS, []), (Status.INCONCLUSIVE, ["insufficient"])])
+def test_a_point_that_was_read_in_the_run_is_not_unread(status: Status, expected: list[str]) -> None:
+    control = "EU-AIA:annex-IV(1)(b)"
+    given: dict[str, Any] = {"key": f"control={control}", "controls": (control,), "strength": Strength.DOCUMENT}
+    assert codes(point("1(b)", documented(), (finding("compliance.documents", status, **given),))) == expected
+
+
 def test_a_quote_of_an_admitted_reader_closes_a_point_that_documents_can_close() -> None:
     assert codes(point("1(b)", documented(), (), read_as("supports", "EU-AIA:annex-IV(1)(b)"))) == []
     [statement] = point("1(b)", documented(), (), read_as("supports", "EU-AIA:annex-IV(1)(b)")).statements
