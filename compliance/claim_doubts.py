@@ -12,82 +12,77 @@ Doubt: TypeAlias = Literal["", "hedged", "negated", "compared", "per-round", "se
 Direction: TypeAlias = Literal["", "up", "down"]
 """Whether a bound says at most (`up`), at least (`down`) or neither."""
 
-_AT_MOST = re.compile(
-    r"\b(?:at (?:the )?most|(?:no|not) (?:more|greater|higher|larger) than|(?:less|fewer|smaller|"
-    r"lower) than(?=\W{0,3}\uE000)"
-    r"|(?:do(?:es)? not|never|cannot|did not) exceeds?|not exceeding|(?:stays?|remains?|keeps?|"
-    r"kept|lies|is|are) (?:well )?"
-    r"(?:below|under)|below(?=[^\w]{0,3}\uE000)|under(?=[^\w]{0,3}\uE000)|bounded by|capped at|"
-    r"limited to|up to|as many as"
-    r"|a maximum of|within(?=[^\w]{0,3}\uE000))\b|[≤⩽]|<=?|\\leq?\b",
-    re.IGNORECASE,
-)
-_AT_LEAST = re.compile(
-    r"\b(?:at (?:the very )?least|(?:no|not) (?:less|fewer|lower|smaller) than|(?:more|greater|"
-    r"higher|larger) than(?=\W{0,3}\uE000)"
-    r"|above(?=\W{0,3}\uE000)|over(?=\W{0,3}\uE000)|exceeds?(?=\W{0,3}(?:an? [\w ]{1,30} of )?\uE000)|exceeding"
-    r"|a minimum of)\b|[≥⩾]|>=?|\\geq?\b",
-    re.IGNORECASE,
-)
+_NUMBER = r"(?=\W{0,3}\ue000)"
+"""Right before a bare number, as `compliance.claim_words` masks it."""
+
+
+def _any_of(*words: str, marks: str = "") -> re.Pattern[str]:
+    """Return a pattern of whole words, or of marks that need no border."""
+    return re.compile(rf"\b(?:{'|'.join(words)})\b" + (f"|{marks}" if marks else ""), re.IGNORECASE)
+
+
+_AT_MOST = _any_of(
+    "at (?:the )?most", "(?:no|not) (?:more|greater|higher|larger) than", f"(?:less|fewer|smaller|lower) than{_NUMBER}",
+    "(?:do(?:es)? not|never|cannot|did not) exceeds?", "not exceeding", "bounded by", "capped at", "limited to",
+    "up to", "as many as", "a maximum of", f"(?:below|under|within){_NUMBER}",
+    "(?:stays?|remains?|keeps?|kept|lies|is|are) (?:well )?(?:below|under)",
+    marks=r"[≤⩽]|<=?|\\leq?\b",
+)  # fmt: skip
+_AT_LEAST = _any_of(
+    "at (?:the very )?least", "(?:no|not) (?:less|fewer|lower|smaller) than",
+    f"(?:more|greater|higher|larger) than{_NUMBER}", f"(?:above|over|exceeds?){_NUMBER}",
+    r"exceeds?(?=\W{0,3}an? [\w ]{1,30} of \ue000)", "exceeding", "a minimum of",
+    marks=r"[≥⩾]|>=?|\\geq?\b",
+)  # fmt: skip
 _BOUNDS: tuple[tuple[re.Pattern[str], Direction], ...] = ((_AT_MOST, "up"), (_AT_LEAST, "down"))
 _CLOSE = 3
 """Characters between a bound and its number: spaces and marks."""
-_IDIOMS = re.compile(
-    r"\bwithout (?:a |any )?(?:trace|losing|aborting|interrupting|loss)\b|\bnot only\b|\bno longer"
-    r" (?:contains?|holds?|includes?|"
-    r"knows?|remembers?)\b|\bnothing (?:but|else|more)\b|\bno more and no less\b",
-    re.IGNORECASE,
+_IDIOMS = _any_of(
+    "without (?:a |any )?(?:trace|losing|aborting|interrupting|loss)", "not only", "nothing (?:but|else|more)",
+    "no longer (?:contains?|holds?|includes?|knows?|remembers?)",
+)  # fmt: skip
+_HEDGED = _any_of(
+    "aim(?:s|ed|ing)?", "target(?:s|ed|ing)?", "plan(?:s|ned|ning)?", "goals?", "objectives?", "intend(?:s|ed|ing)?",
+    "intention", "attempt(?:s|ed)?", "try|tries|tried|trying", "seeks?", "strives?", "wish(?:es|ed)?", "want(?:s|ed)?",
+    "hop(?:e|es|ed|ing)", "would", "should", "could", "might", "will", "shall", "must", "lets?", "unless", "whether",
+    "expect(?:s|ed|ing|ations?)?", "assum(?:e|es|ed|ing|ptions?)", "suppos(?:e|es|ed|ing)", r"hypothe\w+", "imagine",
+    "perhaps", "possibly", "probably", "presumably", "likely", "ideally", "in theory", "in principle",
+    "theoretical(?:ly)?", "typical(?:ly)?", "usual(?:ly)?", "propos(?:e|es|ed|als?)", "recommend(?:s|ed|ations?)?",
+    "estimat(?:e|es|ed|ion)", "provisional", "preliminary", "draft", "future", "roadmap", "upcoming", "next",
+    "later version", "envisaged?", "foreseen", "scheduled", "not yet", "once", "until", "desired?", "desirable",
+    "required?", "requires", "requirements?", "(?:needs?|has|have) to", r"e\.g\.", "for (?:example|instance)",
+    "an example", "such as",
+    r"(?:about|around|roughly|nearly|almost|approximately|approx\.?|circa|some)(?=\s+[\ue000\ue002])",
+    marks="[~≈?]",
+)  # fmt: skip
+_HEDGED_HEADING = _any_of("examples?", "outlook", "open (?:points|issues|questions)", "risks")
+_CONDITIONAL = _any_of("if", "may", "in case", "provided that", "as long as", "when")
+_NEGATED = _any_of(
+    "not", "no", "never", "cannot", "none", "nor", "neither", "nobody", "nothing", "without", "fail(?:s|ed)? to",
+    "lacks?", "lacking", "instead of", "rather than", "hardly", "scarcely", "barely", "false", "wrong(?:ly)?", "untrue",
+    "void(?:ed)?", "switched off", "disabled",
+    marks=r"n['’]t\b",
+)  # fmt: skip
+_ASSERTED = (
+    "true|claim(?:s|ed)?|say|says|said|assert|case|shown|proven|proved|demonstrated|established|tested|verified|mean|"
+    "follow|imply|certain|sure|confirmed"
 )
-_HEDGED = re.compile(
-    r"\b(?:lets?|aim(?:s|ed|ing)?|targets?|targeted|targeting|plan(?:s|ned|ning)?|would|should|expect"
-    r"(?:s|ed|ing|ations?)?|e\.g\.|"
-    r"for example|for instance|such as|not yet|intend(?:s|ed|ing)?|intention|goals?|objectives?|"
-    r"could|might|will|shall|"
-    r"unless|assum(?:e|es|ed|ing|ption|ptions)|suppos(?:e|es|ed|ing)|hypothe\w+|typical(?:ly)?|"
-    r"usual(?:ly)?|(?:about|around|"
-    r"roughly|nearly|almost|approximately|approx\.?|circa|some)(?=\s+[\ue000\ue002])|hop(?:e|es|"
-    r"ed|ing)|wish(?:es|ed)?|propos(?:e|es|ed|al|als)|recommend"
-    r"(?:s|ed|ation|ations)?|estimat(?:e|es|ed|ion)|provisional|preliminary|draft|future|roadmap|"
-    r"upcoming|next|later version|"
-    r"ideally|theoretical(?:ly)?|in theory|in principle|must|required?|requires|requirements?|"
-    r"needs? to|has to|have to|"
-    r"desired?|desirable|attempt(?:s|ed)?|try|tried|trying|tries|want(?:s|ed)?|whether|perhaps|"
-    r"possibly|probably|likely|"
-    r"presumably|imagine|once|until|seek(?:s)?|strive(?:s)?|envisaged?|foreseen|scheduled|an example)\b|[~≈?]",
-    re.IGNORECASE,
-)
-_HEDGED_HEADING = re.compile(r"\bexamples?\b|\boutlook\b|\bopen (?:points|issues|questions)\b|\brisks\b", re.IGNORECASE)
-_CONDITIONAL = re.compile(r"\b(?:if|may|in case|provided that|as long as|when)\b", re.IGNORECASE)
-_NEGATED = re.compile(
-    r"\b(?:not|no|never|cannot|none|nor|neither|nobody|nothing|without|fail(?:s|ed)? to|void|lacks?|"
-    r"lacking|instead of|"
-    r"rather than|hardly|scarcely|barely|false|wrong(?:ly)?|untrue|withdrawn claim|void(?:ed)?|"
-    r"switched off|disabled)\b|n['’]t\b",
-    re.IGNORECASE,
-)
-_OUTER_NEGATION = re.compile(
-    r"\b(?:not|n['’]t|never|nor|hardly)\b[^.;]{0,25}?\b(?:true|claim(?:s|ed)?|say|says|said|assert|"
-    r"case|shown|proven|proved|"
-    r"demonstrated|established|tested|verified|mean|follow|imply|certain|sure|confirmed)\b"
-    r"|\b(?:false|untrue|wrong|doubt(?:s|ful)?|den(?:y|ies|ied)|refuted?|myth|no (?:proof|evidence|"
-    r"guarantee|claim))\b",
-    re.IGNORECASE,
-)
-_COMPARED = re.compile(
-    r"\b(?:than|versus|vs\.?|compar(?:ed|es|ing|ison|isons|able)|baselines?|relative to|unlike|"
-    r"previous(?:ly)?|earlier|former(?:ly)?|"
-    r"prior|literature|et al|others? (?:systems?|models?|work)|competitors?|pilot|higher|lower|"
-    r"better|worse|faster|slower|"
-    r"larger|smaller|fewer|more|less|rose|fell|falls|gains?|drops? by|as \w+ as|used to|last year|"
-    r"predecessor|state of the art)\b|\bby\W{0,6}\ue000",
-    re.IGNORECASE,
-)
-_PER_ROUND = re.compile(
-    (
-        r"\b(?:per|each|every|a single|in a|any) (?:\w+ )?(?:round|step|epoch|iteration|update|query|"
-        r"release|batch)\b|/ ?(?:round|step|epoch)\b"
-    ),
-    re.IGNORECASE,
+_DENIED = _any_of(
+    rf"(?:not|never|nor|hardly)\b[^.;]{{0,25}}?\b(?:{_ASSERTED})", "false", "untrue", "wrong", "doubt(?:s|ful)?",
+    "den(?:y|ies|ied)", "refuted?", "myth", "no (?:proof|evidence|guarantee|claim)",
+    marks=rf"n['’]t\b[^.;]{{0,25}}?\b(?:{_ASSERTED})\b",
+)  # fmt: skip
+_COMPARED = _any_of(
+    "than", "versus", r"vs\.?", "compar(?:ed|es|ing|isons?|able)", "baselines?", "relative to", "unlike",
+    "previous(?:ly)?", "earlier", "former(?:ly)?", "prior", "predecessor", "used to", "last year", "pilot",
+    "literature", "et al", "others? (?:systems?|models?|work)", "competitors?", "state of the art", "higher", "lower", "better",
+    "worse", "faster", "slower", "larger", "smaller", "fewer", "more", "less", "rose", "fell", "falls", "gains?",
+    r"as \w+ as",
+    marks=r"\bby\W{0,6}\ue000",  # by so much: a difference
+)  # fmt: skip
+_PER_ROUND = _any_of(
+    r"(?:per|each|every|a single|in a|any) (?:\w+ )?(?:round|step|epoch|iteration|update|query|release|batch)",
+    marks=r"/ ?(?:round|step|epoch)\b",
 )
 
 
@@ -131,7 +126,7 @@ def doubt_in(
         return "hedged"
     if conditions and _CONDITIONAL.search(sentence):
         return "hedged"
-    if (_OUTER_NEGATION if denied else _NEGATED).search(rest):
+    if (_DENIED if denied else _NEGATED).search(rest):
         return "negated"
     if _COMPARED.search(sentence):
         return "compared"
