@@ -15,7 +15,7 @@ from compliance.label_tables import DISTANCE, Array, Counts, kappa_of_tables, la
 from reports.statistics import wilson
 
 SOUND, GAP = 4, 2
-"""From the first label on an item counts as compliant, up to the second as not."""
+"""From the first label on an item counts as sound, up to the second as a gap."""
 
 LEVELS = ("nominal", "ordinal", "interval")
 """Of measurement; what alpha takes for near."""

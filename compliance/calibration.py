@@ -63,7 +63,7 @@ ASKED_PER_INVALID = 50
 LIMITATIONS = (
     "The experts judged by the text of the law of 2024.",
     "The excerpts are synthetic, about 800 words long and of one article each; none is of a federated system.",
-    "Kappa over all items mostly tells compliant excerpts from planted violations.",
+    "Kappa over all items mostly tells sound excerpts from planted violations.",
     "Within violations even the experts agree little (alpha 0.145 on AIReg-Bench).",
     "Counting words is fitted on other items of the same benchmark, which a language model has not seen.",
     "Five of the ten models published with AIReg-Bench do not beat counting words (point estimates).",
