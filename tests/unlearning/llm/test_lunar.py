@@ -46,7 +46,7 @@ def test_the_edit_gives_the_very_tensors_that_were_heard(fitted: LunarFit, tiny:
 
 
 def test_the_same_seed_gives_the_same_edit(tiny: LanguageModel, world: TinyWorld) -> None:
-    settings = Settings(layers=(0,), tokens="refusal", ridge=1e-4, force=True, seed=3)
+    settings = Settings(layers=(0,), tokens="refusal", ridge=1e-4, coefficient=1.0, force=True, seed=3)
     first, second = (
         fit_and_tell(tiny, world.forget, world.retain, world.reference, general=world.general, settings=settings)
         for _ in range(2)
@@ -57,7 +57,10 @@ def test_the_same_seed_gives_the_same_edit(tiny: LanguageModel, world: TinyWorld
 
 def test_no_hook_is_left_and_no_parameter_learns(fitted: LunarFit, tiny: LanguageModel) -> None:
     assert fitted is not None
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in tiny.module.modules())
+    hooks = [hook for module in tiny.module.modules() for hook in module._forward_hooks.values()]
+    hooks += [hook for module in tiny.module.modules() for hook in module._forward_pre_hooks.values()]
+    own = [hook for hook in hooks if not getattr(hook, "__module__", "").startswith("transformers.")]
+    assert own == []  # transformers leaves some of its own where hidden states were asked for
     assert not any(parameter.requires_grad for parameter in tiny.module.parameters())
 
 
@@ -69,8 +72,9 @@ def test_a_gate_with_a_wrong_direction_of_forgetting_does_not_lower_it_selective
     order = np.random.default_rng(5).permutation(len(everything)).tolist()
     shuffled = [everything[place] for place in order]
     forget, retain = record_set(shuffled[: len(world.forget)]), record_set(shuffled[len(world.forget) :])
+    settings = Settings(layers=(0,), tokens="refusal")  # where the true labels hide the facts
     try:
-        found = fit_and_tell(tiny, forget, retain, world.reference, general=world.general)
+        found = fit_and_tell(tiny, forget, retain, world.reference, general=world.general, settings=settings)
     except NotUnlearnable as error:
         assert error.code in ("llm.not_separable", "llm.singular")  # noqa: PT017  either is the right answer
         return
