@@ -9,7 +9,7 @@ against a measurement. Patterns are English; a document in another language yiel
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from compliance.claim_assertions import assertions_in
+from compliance.claim_assertions import assertions_in, subject_of
 from compliance.claim_doubts import Direction, Doubt, direction_of, doubt_in, without_bounds
 from compliance.claim_figures import Match, counted_again, figures_in, masked, unit_of
 from compliance.quantities import Number, numbers, numbers_in
@@ -26,6 +26,7 @@ KINDS = (
     "membership_advantage", "no_reconstruction", "secure_aggregation", "accuracy", "unlearned",
 )  # fmt: skip
 """Every kind of claim."""
+_WITHOUT_FIGURE = ("no_reconstruction", "secure_aggregation", "unlearned")
 LONGEST_QUOTE = 400
 """Characters of a quote; of a longer sentence the part round the claim is quoted."""
 
@@ -61,20 +62,27 @@ def claim_at(kind: str, value: float | None, text: str, start: int, end: int) ->
     """Return a claim that somebody else read at `text[start:end]`, such as a language model, with our doubts about it.
 
     None where the kind is unknown, or where the value is not among the numbers of the quote: a claim is kept only if
-    the words that it rests on say it.
+    the words that it rests on say it. A kind that has no figure is given none.
     """
     quote = text[start:end]
-    if kind not in KINDS or (value is not None and not any(_same(value, found) for found in numbers(quote))):
+    figure = None if kind in _WITHOUT_FIGURE else value
+    said = kind in _WITHOUT_FIGURE or (value is not None and any(_same(value, found) for found in numbers(quote)))
+    if kind not in KINDS or not said:
         return None
     around = next((s for s in sentences(text) if s.start <= start < s.end), Sentence(start, end, ""))
     sentence = text[around.start : max(around.end, end)]
-    unit = unit_of(sentence) if kind == "epsilon" else ""
     found = tuple(numbers_in(sentence))
-    own = (start - around.start, end - around.start) if kind in _NEGATIONS else (0, 0)
-    several = value is not None and sum(number.bare for number in found) > 1
-    at = next((number.start for number in found if value is not None and _same(number.value, value)), None)
-    doubt = _doubt(kind, masked(sentence, found), around.heading, own=own, number=at, several=several)
-    return Claim(kind, value, unit, bool(doubt), quote, start, end, doubt)
+    at = next((number.start for number in found if figure is not None and _same(number.value, figure)), None)
+    doubt = _doubt(
+        kind,
+        masked(sentence, found),
+        around.heading,
+        own=(start - around.start, end - around.start),
+        number=at,
+        several=figure is not None and sum(number.bare for number in found) > 1,
+    )
+    unit = unit_of(sentence) if kind == "epsilon" else subject_of(sentence) if kind == "unlearned" else ""
+    return Claim(kind, 0.0 if kind == "no_reconstruction" else figure, unit, bool(doubt), quote, start, end, doubt)
 
 
 def _claims_of(text: str, where: Sentence) -> Iterator[Claim]:

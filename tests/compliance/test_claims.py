@@ -153,6 +153,10 @@ def test_a_claim_read_by_a_model_is_kept_only_if_its_quote_holds_the_value() -> 
     assert (kept.value, kept.quote, kept.hedged) == (0.97, "The accuracy is 97 %.", False)
     assert claim_at("accuracy", 0.99, text, start, end) is None
     assert claim_at("beauty", 0.97, text, start, end) is None
+    assert claim_at("accuracy", None, text, start, end) is None
+    gone = claim_at("unlearned", 7.0, "Client 7 left no trace in the model.", 0, 36)
+    assert gone is not None
+    assert (gone.value, gone.unit) == (None, "client 7")
     aim = claim_at("accuracy", 0.99, text, text.index("It should"), len(text))
     assert aim is not None
     assert aim.hedged
