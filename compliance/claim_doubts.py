@@ -75,9 +75,9 @@ _DENIED = _any_of(
 _COMPARED = _any_of(
     "than", "versus", r"vs\.?", "compar(?:ed|es|ing|isons?|able)", "baselines?", "relative to", "unlike",
     "previous(?:ly)?", "earlier", "former(?:ly)?", "prior", "predecessor", "used to", "last year", "pilot",
-    "literature", "et al", "others? (?:systems?|models?|work)", "competitors?", "state of the art", "higher",
-    "lower", "better", "worse", "faster", "slower", "larger", "smaller", "fewer", "more", "less", "rose", "fell", "falls", "gains?",
-    r"as \w+ as",
+    "literature", "et al", "others? (?:systems?|models?|work)", "competitors?", "state of the art", "higher", "lower",
+    "better", "worse", "faster", "slower", "larger", "smaller", "fewer", "more", "less", "rose", "fell", "falls",
+    "gains?", r"as \w+ as",
     marks=r"\bby\W{0,6}\ue000",  # by so much: a difference
 )  # fmt: skip
 _PER_ROUND = _any_of(
