@@ -12,6 +12,7 @@ from torch import Tensor
 from audit.executors import Process
 from reports.model import Effort, Status
 from unlearning.errors import RecordsError
+from unlearning.llm.answers import ask
 from unlearning.llm.attacks.quantise import fragile
 from unlearning.llm.audit import CHECK_OF, MEASURES, SMOKE, LanguageModelAudit, audit_unlearning, planned_tests
 from unlearning.llm.edit import LowRankUpdate, LunarEdit, make_edit
@@ -21,6 +22,7 @@ from unlearning.llm.model_io import LanguageModel, Tensors, load_model, state_of
 from unlearning.llm.records import record_set
 from unlearning.llm.rivals.ascent import GradientAscent, GradientDifference
 from unlearning.llm.rivals.base import Budget, Refused
+from unlearning.llm.rivals.controls import SteeringOnly
 from unlearning.llm.rivals.idk import RefusalTuning
 from unlearning.llm.subject import Sets, Subject, drawn
 from unlearning.llm.tiny import REFUSAL, TinyWorld
@@ -247,6 +249,38 @@ def test_an_output_filter_is_not_erasure(tiny: LanguageModel, world: TinyWorld) 
     audit = audited(tiny, world, filtered(tiny, world), only={"U1", "U2", "U6"})
     assert audit.level.level != "ERASED"
     assert audit.level.level in ("DEGRADED", "FAILED", "PARTIAL")
+
+
+def biased(model: LanguageModel, world: TinyWorld) -> Mapping[str, Tensor]:
+    """The same as a bias would do it: along the mean state the words of the forget answers lose some logits each."""
+    seen: list[Tensor] = []
+    hook = model.module.get_submodule("model.norm").register_forward_hook(lambda *given: seen.append(given[-1]))
+    try:
+        ask(model, world.forget.records[:16])
+    finally:
+        hook.remove()
+    mean = torch.cat([states.flatten(0, 1) for states in seen]).mean(0)
+    head = state_of(model)["lm_head.weight"].clone()
+    words = {token for record in world.forget for word in record.secret for token in model.tokens.words(word)}
+    head[sorted(words)] -= 30.0 * mean / mean.square().sum()
+    return {"lm_head.weight": head}
+
+
+def test_a_bias_against_the_answers_words_is_not_erasure(tiny: LanguageModel, world: TinyWorld) -> None:
+    audit = audited(tiny, world, biased(tiny, world), only={"U1", "U2", "U6"})
+    assert audit.level.level in ("DEGRADED", "FAILED", "PARTIAL")
+
+
+def test_steering_every_prompt_alike_is_not_erasure(tiny: LanguageModel, world: TinyWorld) -> None:
+    """A steering hook as weights: the refusal's direction is added to whatever is asked."""
+    refused = Refused(records=world.reference.records, answers=(REFUSAL,))
+    steered = SteeringOnly().run(
+        tiny, world.forget, world.retain, budget=Budget(0, 1e-3), generator=generator(), refused=refused
+    )
+    assert steered.tensors
+    audit = audited(tiny, world, steered.tensors)
+    assert status(audit)["retain"] is Status.FAIL  # U2
+    assert audit.level.level in ("DEGRADED", "FAILED")
 
 
 def test_forgetting_that_goes_beyond_never_seen_is_told(tiny: LanguageModel, world: TinyWorld) -> None:

@@ -168,7 +168,7 @@ def test_after_four_requests_in_either_order_all_are_forgotten(
     said = [made.said(part) for part in made.parts]
     assert sum(said) / len(said) <= 0.15  # one part alone: 1.0 before
     assert made.said(record_set(world.retain.records[64:])) >= 0.9
-    assert made.said(world.general) >= 0.9
+    assert made.said(world.general) >= 0.8
     back = made.edits[-1].revert(made.model)
     assert all(torch.equal(tensor, made.states[-2][name]) for name, tensor in back.items())
 
