@@ -327,7 +327,7 @@ def test_hostile_text_stays_text() -> None:
     assert "\u202e" not in markdown
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(st.text(min_size=1, max_size=60).filter(lambda text: text.strip() and text.isprintable()))
 def test_no_text_adds_an_element_to_the_page(text: str) -> None:
     tags = Page(render_html(the_file(*everything(text)))).tags
