@@ -125,12 +125,11 @@ def _rating_columns(rows: Sequence[Sequence[object]]) -> Iterator[tuple[int, int
     """Yield each use with the number of its column of ratings; the name of a use may stand over its first column."""
     if len(rows) < 2:
         return
-    seen, use = set[int](), None
+    use = None
     for column, (above, head) in enumerate(zip(rows[0], rows[1], strict=False)):
         if isinstance(above, str) and (found := _USE.fullmatch(above)):
             use = int(found[1])
-        if use is not None and use not in seen and isinstance(head, str) and head.strip() == RATING:
-            seen.add(use)
+        if use is not None and isinstance(head, str) and head.strip() == RATING:
             yield use, column
 
 

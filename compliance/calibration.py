@@ -24,19 +24,15 @@ from compliance.calibration_figures import (
     score_sets,
     skill,
 )
-from compliance.calibration_file import (
-    Calibration,
+from compliance.calibration_file import Calibration, Reason, calibration_bytes, read_calibration, sealed
+from compliance.calibration_records import (
     DatasetRecord,
     Estimate,
     FalseCompliant,
     FalseNoncompliant,
     Lexical,
     Metrics,
-    Reason,
     Undefined,
-    calibration_bytes,
-    read_calibration,
-    sealed,
 )
 from compliance.fingerprint import Fingerprint, panel_fingerprint, reader_fingerprint
 

@@ -9,7 +9,7 @@ import numpy as np
 from compliance.aggregate import lower_median, score_set
 from compliance.agreement import Agreement, agreement, krippendorff_alpha, quadratic_weighted_kappa
 from compliance.aireg import Item
-from compliance.calibration_file import (
+from compliance.calibration_records import (
     ArticleAgreement,
     Estimate,
     Human,

@@ -10,33 +10,26 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from compliance.calibration_records import (
+    ArticleAgreement,
+    DatasetRecord,
+    FalseCompliant,
+    FalseNoncompliant,
+    Human,
+    Lexical,
+    Metrics,
+    Panel,
+    ScoreSet,
+    Skill,
+)
 from compliance.errors import CalibrationError
 from compliance.fingerprint import Fingerprint
 from compliance.json_file import read_object
 from reports.canonical import canonical_json
-from reports.nouns import Count, Day, FiniteNumber, Noun, Sha256, Share, Text, Word
+from reports.nouns import Count, Day, Noun, Sha256, Text, Word
 from reports.tomlfile import parse_noun
 
-__all__ = [
-    "ArticleAgreement",
-    "Calibration",
-    "DatasetRecord",
-    "Estimate",
-    "FalseCompliant",
-    "FalseNoncompliant",
-    "Human",
-    "Lexical",
-    "Metrics",
-    "Panel",
-    "Plain",
-    "Reason",
-    "ScoreSet",
-    "Skill",
-    "Undefined",
-    "calibration_bytes",
-    "read_calibration",
-    "sealed",
-]
+__all__ = ["Calibration", "Reason", "calibration_bytes", "read_calibration", "sealed"]
 
 SCHEMA: Final = "fedaudit.calibration/1"
 Reason = Literal[
@@ -44,149 +37,6 @@ Reason = Literal[
 ]
 """Why a reader is not admitted."""
 Score = Annotated[int, Field(strict=True, ge=1, le=5)]
-
-
-class Undefined(Noun):
-    """A number that there is not."""
-
-    value: None = None
-    """There is none."""
-    undefined: Text
-    """Why."""
-
-
-class Plain(Noun):
-    """A number alone."""
-
-    value: FiniteNumber
-    """As computed."""
-
-
-class Estimate(Noun):
-    """A number with the ends of its interval."""
-
-    value: FiniteNumber
-    """As computed."""
-    low: FiniteNumber | None = None
-    """Lower end of the 95 % percentile bootstrap interval over items; None where there is none."""
-    high: FiniteNumber | None = None
-    """Upper end."""
-
-
-class DatasetRecord(Noun):
-    """What was read."""
-
-    name: Word
-    """`shipped`, the name of a folder or of a file."""
-    sha256: Sha256
-    """Of its items; see `compliance.aireg.Dataset`."""
-    n: Count
-    """Items in it."""
-    law_version: Word
-    """The text of the law by which the experts judged."""
-
-
-class Metrics(Noun):
-    """Agreement with the experts' lower median."""
-
-    kappa_qw: Estimate | Undefined
-    """Quadratic-weighted kappa."""
-    mae: Estimate | Undefined
-    """Mean absolute difference, in labels."""
-    bias: Estimate | Undefined
-    """Mean difference; above zero the reader is too kind."""
-    spearman: Plain | Undefined
-    """Rank correlation."""
-    exact: Plain | Undefined
-    """Share of equal labels."""
-    over: Plain | Undefined
-    """Share above the experts."""
-    under: Plain | Undefined
-    """Share below them."""
-    f1: Plain | Undefined
-    """F1 of a score of 4 or 5."""
-
-
-class ArticleAgreement(Noun):
-    """Agreement on a part of the items."""
-
-    n: Count
-    """Items compared."""
-    kappa_qw: FiniteNumber | Undefined
-    """Quadratic-weighted kappa."""
-    mae: FiniteNumber | Undefined
-    """Mean absolute difference, in labels."""
-
-
-class FalseNoncompliant(Noun):
-    """Items that the experts found sound and the reader did not: scored 1 or 2 among medians of 4 and 5."""
-
-    count: Count
-    """So many."""
-    of: Count
-    """Among so many."""
-
-
-class FalseCompliant(FalseNoncompliant):
-    """Items that the experts found wanting and the reader did not: scored 4 or 5 among medians of 1 and 2."""
-
-    rate: Share | None
-    """The share; None of nothing."""
-    upper: Share
-    """Upper end of Wilson's two-sided 95 % interval."""
-
-
-class Human(Noun):
-    """The experts among themselves."""
-
-    raters: tuple[Word, ...]
-    """Who rated, as far as they are named."""
-    alpha_ordinal: FiniteNumber | Undefined
-    """Krippendorff's alpha."""
-
-
-class Lexical(Noun):
-    """What counting words of reservation reaches on the same items."""
-
-    kappa_qw: FiniteNumber | Undefined
-    """Quadratic-weighted kappa, leaving out one use at a time."""
-    source: Literal["computed", "reference"]
-    """From the texts at hand, or the figure for the 120 items of AIReg-Bench."""
-
-
-class Skill(Noun):
-    """What the reader adds to counting words."""
-
-    value: FiniteNumber | None
-    """Difference of the kappas."""
-    low: FiniteNumber | None = None
-    """Lower end of the paired 95 % bootstrap interval; None without texts to pair."""
-    high: FiniteNumber | None = None
-    """Upper end."""
-    undefined: Text = ""
-    """Why there is no number or no interval."""
-
-
-class ScoreSet(Noun):
-    """How far an expert's median may lie from the reader's score."""
-
-    radius: Annotated[Count, Field(le=4)]
-    """In labels: the ceil(0.9 (n + 1))-th smallest distance; 4 where there are too few items to say less."""
-    coverage: Share | Undefined
-    """Share of experts' medians inside, each use judged by the radius of the others."""
-    mean_size: FiniteNumber | Undefined
-    """Mean number of labels in such a set."""
-
-
-class Panel(Noun):
-    """Several raters and their lower median; agreement among models is not correctness."""
-
-    raters: tuple[Word, ...]
-    """Who."""
-    alpha_ordinal: FiniteNumber | Undefined
-    """Krippendorff's alpha among them."""
-    metrics: Metrics
-    """Of the lower median."""
 
 
 class Calibration(Noun):

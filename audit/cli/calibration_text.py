@@ -7,7 +7,7 @@ import click
 
 if TYPE_CHECKING:
     from compliance.calibration import Calibration
-    from compliance.calibration_file import Estimate, Metrics, Plain, Undefined
+    from compliance.calibration_records import Estimate, Metrics, Plain, Undefined
 
 _REASONS = {
     "scores_only": "the scores were handed in; only a reader that is asked here is admitted",

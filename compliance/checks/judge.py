@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from compliance.assessment import Assessment
-from compliance.calibration_file import Calibration, Estimate
+from compliance.calibration_file import Calibration
+from compliance.calibration_records import Estimate
 from compliance.reading import Reading, reading_of
 from reports.check import Context, check
 from reports.model import Finding, Interval, Measurement, Severity, Status, Strength, System, Threshold

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from compliance.agreement import krippendorff_alpha
 from compliance.aireg import Dataset, Item, dataset_of, read_scores, shipped_dataset
 from compliance.calibration import Calibration, Fingerprint, calibrate, calibration_bytes, read_calibration
-from compliance.calibration_file import Estimate, Plain, Undefined
+from compliance.calibration_records import Estimate, Plain, Undefined
 from compliance.errors import CalibrationError
 from reports.canonical import canonical_json
 
