@@ -34,6 +34,12 @@ def recall(model: LanguageModel, tensors: Mapping[str, Tensor], records: RecordS
         return fmean(recalls(ask(model, records)))
 
 
+@pytest.fixture(scope="module")
+def refusing(tiny: LanguageModel, world: TinyWorld) -> Unlearned:
+    """The model that was taught to refuse what is to be forgotten."""
+    return unlearned("idk-ft", tiny, world, Budget(32, 1e-3))
+
+
 def test_every_rival_says_what_it_is() -> None:
     assert len({kind.source for kind in RIVALS.values()}) >= 8
     assert {name for name, kind in RIVALS.items() if kind.control} == {"no-op", "shuffled-labels", "steering-only"}
@@ -86,12 +92,13 @@ def test_a_retained_term_keeps_more_than_ascent_does(tiny: LanguageModel, world:
     assert recall(tiny, found.tensors, world.retain) >= 0.7
 
 
-def test_refusals_are_learned_for_what_is_forgotten_alone(tiny: LanguageModel, world: TinyWorld) -> None:
-    found = unlearned("idk-ft", tiny, world, Budget(32, 1e-3))
-    with tiny.swapped(found.tensors):
+def test_refusals_are_learned_for_what_is_forgotten_alone(
+    tiny: LanguageModel, world: TinyWorld, refusing: Unlearned
+) -> None:
+    with tiny.swapped(refusing.tensors):
         said = [one.text for one in ask(tiny, world.forget)]
     assert said.count(REFUSAL) >= 0.9 * len(world.forget)
-    assert recall(tiny, found.tensors, world.retain) >= 0.9
+    assert recall(tiny, refusing.tensors, world.retain) >= 0.9
 
 
 @pytest.mark.slow
@@ -119,14 +126,14 @@ def test_steering_needs_a_refusal_to_steer_to(tiny: LanguageModel, world: TinyWo
     assert kind().run(tiny, world.forget, world.retain, budget=FAST, generator=generator).tensors == {}
 
 
-def test_shuffled_labels_lower_both_sets_alike(tiny: LanguageModel, world: TinyWorld) -> None:
+def test_shuffled_labels_lower_both_sets_alike(tiny: LanguageModel, world: TinyWorld, refusing: Unlearned) -> None:
     """The same training parts the two sets wholly where the labels are right, and by chance where they are dealt."""
     dealt = unlearned("shuffled-labels", tiny, world, Budget(64, 1e-3))
     lost, kept_less = (1 - recall(tiny, dealt.tensors, records) for records in (world.forget, world.retain))
     assert min(lost, kept_less) >= 0.1  # it did train
     assert abs(lost - kept_less) <= 0.2
-    right = unlearned("idk-ft", tiny, world, Budget(32, 1e-3))
-    assert recall(tiny, right.tensors, world.retain) - recall(tiny, right.tensors, world.forget) >= 0.9
+    parted = recall(tiny, refusing.tensors, world.retain) - recall(tiny, refusing.tensors, world.forget)
+    assert parted >= 0.9
 
 
 def test_dealing_anew_keeps_every_record_once(world: TinyWorld) -> None:
