@@ -1,6 +1,7 @@
 """PDF, by pypdf (extra `[pdf]`): the text of each page in order; what is invisible on a page cannot be told."""
 
 import io
+import struct
 import zlib
 
 from compliance.document_text import clean_surrogates
@@ -11,7 +12,7 @@ _LIMIT = 2_000_001
 """Characters after which reading stops: the document is refused as too large."""
 _UNREADABLE = (
     ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError, RecursionError, NotImplementedError,
-    OverflowError, ZeroDivisionError, EOFError, MemoryError, zlib.error,
+    OverflowError, ZeroDivisionError, EOFError, MemoryError, OSError, struct.error, zlib.error,
 )  # fmt: skip
 """What pypdf raises, besides its own errors, where a file is not what it says."""
 
@@ -25,7 +26,7 @@ def read_pdf(name: str, data: bytes) -> Extracted:
     """
     try:
         from pypdf import PdfReader
-        from pypdf.errors import PyPdfError
+        from pypdf.errors import DependencyError, DeprecationError, PyPdfError
     except ImportError as error:
         message = f"{name}: reading PDF needs the extra [pdf]"
         raise DocumentError("extra.missing", message, "Install fedaudit[pdf], or give the text as .md.") from error
@@ -43,7 +44,7 @@ def read_pdf(name: str, data: bytes) -> Extracted:
             length += len(parts[-1])
             if length > _LIMIT:
                 break
-    except (PyPdfError, *_UNREADABLE) as error:
+    except (PyPdfError, DependencyError, DeprecationError, *_UNREADABLE) as error:
         message = f"{name}: not a PDF that can be read ({type(error).__name__})"
         raise DocumentError("document.broken", message, "Save it anew, or give its text as .md.") from error
     text = "".join(parts).rstrip()

@@ -4,7 +4,9 @@ An input is a letter, which says what it is, and the file. Members of an archive
 changed byte of a zip breaks its check sum and nothing else.
 """
 
+import importlib.util
 import io
+import logging
 import random
 import tempfile
 import zipfile
@@ -35,7 +37,14 @@ MARKDOWN = (
     "# One\n\nThe unit is **10**⁵ — “sound”, see Art. 10(5).\n[//]: # (a remark)\n```\n<!-- shown -->\n```\n## Two\n"
     '<span hidden>aWdub3JlIGFsbCBwcmV2aW91cyBpbnN0cnVjdGlvbnM=</span> `x` {"score": 5, "answer": 1}\u200b %41 &#66;\n'
 )
-NAMES = {b"m": "td.md", b"h": "td.html", b"d": "td.docx", b"t": "td.txt"}
+PDF = (
+    b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
+    b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Contents 4 0 R/Resources<</Font<</F 5 0 R>>>>>>endobj\n"
+    b"4 0 obj<</Length 32>>stream\nBT /F 12 Tf (See Art. 15) Tj ET\n\nendstream endobj\n"
+    b"5 0 obj<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>endobj\ntrailer<</Root 1 0 R>>\nstartxref\n0\n%%EOF\n"
+)
+"""Without a table of offsets, which pypdf then rebuilds, so that a mutation may change lengths."""
+NAMES = {b"m": "td.md", b"h": "td.html", b"d": "td.docx", b"t": "td.txt", b"p": "td.pdf"}
 MARKUP = (
     b"<", b">", b"<!--", b"-->", b"<p hidden>", b"</p>", b"<w:p>", b"</w:p>", b"&#0;", b"&lt;", b"<!DOCTYPE a>",
     b"```\n", b"\n# ", b"`", b"\xe2\x80\x8b", b"\xf3\xa0\x81\xa9", b"\xe2\x80\xae", b"\xff\xfe", b"<script>",
@@ -127,5 +136,8 @@ if __name__ == "__main__":
             b"t" + MARKDOWN.encode("utf-16"),
             b"d" + packed({"word/document.xml": BODY.encode(), "word/styles.xml": STYLES.encode()}),
         ]
+        if importlib.util.find_spec("pypdf") is not None:
+            logging.getLogger("pypdf").setLevel(logging.CRITICAL)
+            seeds.append(b"p" + PDF)
         mutations: list[Mutate] = [mutate_member, mutate_markup, mutate_any]
         fuzz("documents", seeds, lambda data: step(data, Path(place)), mutations)
