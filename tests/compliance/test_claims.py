@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections import Counter
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -23,6 +24,7 @@ PLAIN = [row for row in ROWS if row["twin"] == "plain"]
 OTHERS = [row for row in ROWS if row["twin"] != "plain"]
 
 
+@cache
 def plain_claims(text: str) -> list[Claim]:
     return [claim for claim in extract_claims(text) if not claim.hedged]
 
@@ -58,9 +60,9 @@ def test_nine_of_ten_plain_claims_are_found_with_value_and_unit(use: str) -> Non
     assert found[True] >= 0.9 * found.total()
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["id"])
-def test_nothing_is_plainly_claimed_but_what_the_label_says(row: dict[str, Any]) -> None:
-    assert [claim for claim in plain_claims(row["text"]) if not labelled(row, claim)] == []
+def test_nothing_is_plainly_claimed_but_what_the_label_says() -> None:
+    more = {row["id"]: [c for c in plain_claims(row["text"]) if not labelled(row, c)] for row in ROWS}
+    assert {name: claims for name, claims in more.items() if claims} == {}
 
 
 def test_no_doubtful_sentence_is_ever_contradicted_whatever_was_measured() -> None:

@@ -95,15 +95,18 @@ def test_the_first_rule_that_holds_gives_the_state(statuses: Sequence[Status], s
     assert row(LEAKS, found).state == state
 
 
-@pytest.mark.parametrize("control", [c for c in CATALOGUE.controls if c.polarity == "activity"], ids=lambda c: c.id)
-def test_a_failed_attack_never_contradicts_a_duty_to_test(control) -> None:  # type: ignore[no-untyped-def]
-    assert row(control.id, [finding("attack.linear", Status.FAIL, controls=(control.id,))]).state == "supported"
+def test_a_failed_attack_never_contradicts_a_duty_to_test() -> None:
+    duties = [control for control in CATALOGUE.controls if control.polarity == "activity"]
+    assert len(duties) == 7
+    for control in duties:
+        failed = finding("attack.linear", Status.FAIL, controls=(control.id,))
+        assert row(control.id, [failed]).state == "supported", control.id
 
 
-@pytest.mark.parametrize("control", CATALOGUE.controls, ids=lambda control: control.id)
-def test_documents_alone_never_carry_above_a_document(control) -> None:  # type: ignore[no-untyped-def]
-    said = finding("compliance.documents", strength=Strength.DOCUMENT, controls=(control.id,))
-    assert row(control.id, [said]).support in ("document", "attestation")
+def test_documents_alone_never_carry_above_a_document() -> None:
+    for control in CATALOGUE.controls:
+        said = finding("compliance.documents", strength=Strength.DOCUMENT, controls=(control.id,))
+        assert row(control.id, [said]).support in ("document", "attestation"), control.id
 
 
 def test_no_row_rises_above_its_ceiling() -> None:
