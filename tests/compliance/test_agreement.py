@@ -79,7 +79,7 @@ def test_a_reader_who_always_says_3_has_kappa_0_and_no_correlation() -> None:
 
 
 @given(pairs)
-@settings(max_examples=50)
+@settings(max_examples=25)
 def test_kappa_equals_scikit_learn(labels: list[tuple[int, int]]) -> None:
     a, b = zip(*labels, strict=True)
     found = quadratic_weighted_kappa(a, b)
@@ -90,7 +90,7 @@ def test_kappa_equals_scikit_learn(labels: list[tuple[int, int]]) -> None:
 
 
 @given(pairs)
-@settings(max_examples=50)
+@settings(max_examples=25)
 def test_spearman_equals_scipy(labels: list[tuple[int, int]]) -> None:
     a, b = zip(*labels, strict=True)
     found = spearman(a, b)
@@ -101,7 +101,7 @@ def test_spearman_equals_scipy(labels: list[tuple[int, int]]) -> None:
 
 
 @given(pairs)
-@settings(max_examples=50)
+@settings(max_examples=25)
 def test_the_other_figures_equal_their_definition(labels: list[tuple[int, int]]) -> None:
     a, b = (np.array(side) for side in zip(*labels, strict=True))
     found = agreement(a, b)
@@ -125,7 +125,7 @@ def test_the_other_figures_equal_their_definition(labels: list[tuple[int, int]])
     ),
     st.sampled_from(["nominal", "ordinal", "interval"]),
 )
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_alpha_equals_the_krippendorff_package(units: list[list[int | None]], level: str) -> None:
     ratings = np.array([[math.nan if label is None else label for label in unit] for unit in units]).T
     found = krippendorff_alpha(ratings, level)

@@ -43,7 +43,7 @@ def test_words_of_reservation_are_counted_per_hundred_words(text: str, density: 
 
 
 @given(points)
-@settings(max_examples=50)
+@settings(max_examples=25)
 def test_the_fit_equals_scikit_learn(pairs: list[tuple[int, int]]) -> None:
     x, y = (np.array(side, dtype=float) for side in zip(*pairs, strict=True))
     theirs = IsotonicRegression(increasing=False, out_of_bounds="clip").fit(x, y)
@@ -52,7 +52,7 @@ def test_the_fit_equals_scikit_learn(pairs: list[tuple[int, int]]) -> None:
 
 
 @given(points)
-@settings(max_examples=50)
+@settings(max_examples=25)
 def test_the_fit_never_rises_and_keeps_the_mean(pairs: list[tuple[int, int]]) -> None:
     x, y = (np.array(side, dtype=float) for side in zip(*pairs, strict=True))
     fitted = fit_isotonic(x, y)

@@ -82,6 +82,17 @@ def test_a_panel_scores_the_lower_median_where_all_its_members_answer() -> None:
     assert found.invalid == {silent}
 
 
+def test_an_item_that_one_member_garbled_and_another_never_saw_was_not_asked() -> None:
+    prose = reader(lambda _: None)
+
+    def answer(request: Any) -> Any:
+        return prose(request) if request.body["model"] == "model-0" else Status(401)
+
+    found = measured(FakeModel(answer), judge(2), FEW.first(2))
+    assert found.not_asked == {item.id for item in FEW.items[:2]}
+    assert found.invalid == frozenset()
+
+
 def test_several_samples_count_by_their_lower_median() -> None:
     given = iter(range(100))
 
