@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from compliance.errors import EgressRefused
 
-__all__ = ["LOCAL_IS_NO_PROMISE", "Target", "Written", "check_egress", "read_url", "refuse_cloud_model", "resolve"]
+__all__ = ["LOCAL_IS_NO_PROMISE", "Target", "Written", "check_egress", "read_url", "refuse_cloud_model"]
 
 LOCAL_IS_NO_PROMISE = (
     "A loopback address says where the requests went, not where they were processed: a local server may forward them."
@@ -254,7 +254,3 @@ def _system_addresses(host: str, port: int) -> list[str]:
         return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     except OSError as error:
         raise _refused(f"{host} cannot be resolved ({error.strerror})", "Check the name in base_url.") from error
-
-
-resolve: Resolve = _system_addresses
-"""The system's resolver."""
