@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from compliance.catalogue import Catalogue, Control, applicability_of
 from compliance.errors import CitationError
-from compliance.next_step import next_step
+from compliance.next_step import Standing, next_step
 from reports.model import Basis, ControlRow, Finding, Status, Strength, System
 
 State: TypeAlias = Literal["supported", "contradicted", "insufficient", "not-assessed"]
@@ -165,6 +165,8 @@ def _row(
     applies = applicability_of(control, on, catalogue, system)
     judged = judge_control(control, findings, kinds, system)
     stale = control.polarity == "result" and _stale(findings, system)
+    said = {kind for one in findings if one.status is Status.PASS for kind in kinds.get(one.check, ())}
+    declared = tuple(kind for kind in judged.missing if kind in said)
     return ControlRow(
         control=control.id,
         title=control.text,
@@ -178,7 +180,7 @@ def _row(
         support=judged.support,
         strength=judged.strength,
         missing=judged.missing,
-        next_step=next_step(control, applies.state, judged.state, judged.missing, findings, stale),
+        next_step=next_step(control, applies.state, Standing(judged.state, judged.missing, declared, findings, stale)),
         findings=tuple(one.fingerprint for one in findings),
     )
 

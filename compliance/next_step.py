@@ -4,6 +4,7 @@ The person of the duty's role acts on the system; the auditor acts on what the a
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from compliance.catalogue import Control
 from reports.model import Finding, Status
@@ -37,54 +38,60 @@ _EVIDENCE: Mapping[str, str] = {
 """Kind of evidence to what the person does to bring it."""
 
 
-def next_step(
-    control: Control, applicability: str, state: str, missing: Sequence[str], findings: Sequence[Finding], stale: bool
-) -> str:
-    """Return who does what to close a row.
+class Standing(NamedTuple):
+    """What a row comes to, as far as the next step hangs on it."""
 
-    Args:
-        control: The duty.
-        applicability: Its state for this system.
-        state: What the findings say.
-        missing: Kinds of evidence that no finding brings.
-        findings: Those that bear on it.
-        stale: Whether a pass among them is about another model.
-    """
+    state: str
+    """What the findings say."""
+    missing: Sequence[str]
+    """Kinds of evidence that no finding brings."""
+    declared: Sequence[str]
+    """Those of them for which there is the owner's word, or a document."""
+    findings: Sequence[Finding]
+    """Those that bear on the duty."""
+    stale: bool
+    """Whether a pass among them is about another model."""
+
+
+def next_step(control: Control, applicability: str, standing: Standing) -> str:
+    """Return who does what to close a row; `applicability` is the state of the duty for this system."""
     person = PERSON.get(control.role, f"the {control.role}")
-    match applicability:
-        case "repealed" if state != "contradicted":
-            return "Nobody has to act: the duty was repealed."
-        case "not_addressed" if state != "contradicted":
-            return "Nobody has to act: the duty is not addressed to this system as it is declared."
-        case "condition_unknown" if control.condition is not None:
-            word = control.condition
-            first = f"{_sentence(person)} declares {word!r} or 'no-{word}' in [system] conditions."
-            return f"{first} {_for_state(person, control, state, missing, findings, stale)}"
-    return _for_state(person, control, state, missing, findings, stale)
+    person = person[:1].upper() + person[1:]
+    step = _for_state(person, control, standing)
+    if standing.state != "contradicted" and applicability == "repealed":
+        return "Nobody has to act: the duty was repealed."
+    if standing.state != "contradicted" and applicability == "not_addressed":
+        return "Nobody has to act: the duty is not addressed to this system as it is declared."
+    if applicability == "condition_unknown" and control.condition is not None:
+        word = control.condition
+        return f"{person} declares {word!r} or 'no-{word}' in [system] conditions. {step}"
+    return step
 
 
-def _for_state(
-    person: str, control: Control, state: str, missing: Sequence[str], findings: Sequence[Finding], stale: bool
-) -> str:
+def _for_state(person: str, control: Control, standing: Standing) -> str:
+    state, findings = standing.state, standing.findings
     if control.ceiling == "attestation":
-        return f"{_sentence(person)} vouches for it in writing, by a named person; no test can show it."
+        return f"{person} vouches for it in writing, by a named person; no test can show it."
     if state == "contradicted":
-        return f"{_sentence(person)} mends what failed ({_named(findings, Status.FAIL)}), and the auditor asks again."
-    if stale and state == "insufficient":
-        return f"{_sentence(person)} has the erasure verified on the model under review; the evidence is of another."
+        return f"{person} mends what failed ({_named(findings, Status.FAIL)}), and the auditor asks again."
+    if standing.stale and state == "insufficient":
+        return f"{person} has the erasure verified on the model under review; the evidence is of another."
     if state == "insufficient" and (left := _named(findings, Status.INCONCLUSIVE, Status.ERROR)):
         return f"The auditor asks again what stayed undecided ({left}), with what its findings call for."
-    if steps := "; ".join(_EVIDENCE.get(kind, f"brings evidence of the kind {kind}") for kind in missing):
-        return f"{_sentence(person)} {steps}."
+    steps = [
+        _EVIDENCE.get(kind, f"brings evidence of the kind {kind}")
+        for kind in standing.missing
+        if kind not in standing.declared
+    ]
+    if standing.declared:
+        steps.append(f"gives more than a declaration or a document for {', '.join(standing.declared)}")
+    if steps:
+        return f"{person} {'; '.join(steps)}."
     rest = "" if control.ceiling == "direct" else f" A person judges the rest: tests carry {control.ceiling} at most."
-    return f"{_sentence(person)} keeps this evidence, and has it taken again when the system changes.{rest}"
+    return f"{person} keeps this evidence, and has it taken again when the system changes.{rest}"
 
 
 def _named(findings: Iterable[Finding], *statuses: Status) -> str:
     """Return the checks of the findings that have one of the statuses, each once and no more than four."""
     checks = list(dict.fromkeys(one.check for one in findings if one.status in statuses))
     return ", ".join(checks[:4]) + (f" and {len(checks) - 4} more" if len(checks) > 4 else "")
-
-
-def _sentence(person: str) -> str:
-    return person[:1].upper() + person[1:]

@@ -68,6 +68,7 @@ def test_a_declaration_carries_no_further_than_a_document_and_brings_no_kind() -
     found = row(LEAKS, [leak(check) for check in ALL_KINDS if check != "dp.accounting"] + [declared])
     assert (found.support, found.missing) == ("partial", ("dp",))
     assert row(LEAKS, [declared]).support == "document"
+    assert found.next_step == "The provider gives more than a declaration or a document for dp."
 
 
 def test_screening_alone_carries_partially() -> None:
