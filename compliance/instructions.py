@@ -21,6 +21,7 @@ _READER = (
     r"\b(?! (?:card|was|is|has|owner|provider|act\b))"
 )
 _WHOLE = r"(?:document|system|section|control|duty|answer|text|provider)"
+_SO = r"(?:[ :=\"'`(]|\b(?:only|always|with|the|word|is|as|every|all|questions?|duty|duties|it|this|to|just)\b){0,12}?"
 _UNSAID = (
     r"(?:this|these|gaps?|instructions?|notes?|comments?|messages?|prompts?|weakness|shortcoming|section|anything|it)"
 )
@@ -82,10 +83,8 @@ _SCORE: tuple[tuple[str, str], ...] = (
     (r"califica|puntua|asigna|otorga", rf"{_GAP}(?:\b[45]\b|maxim|mas alt)"),
 )
 _ANSWER: tuple[tuple[str, str], ...] = (
-    (
-        r"answer|respond|output|return|reply|conclude|state|say",
-        rf"\b{_NEAR}[\"'`:(]? ?\b(?:supports\b|fully (?:compliant|met|conforms)|partially_supports|not_applicable)",
-    ),
+    (r"answer|respond|output|return|reply", rf"{_SO}(?:supports|partially_supports|not_applicable)\b"),
+    (r"answer|respond|output|return|reply", rf"\b{_NEAR}\bfully (?:compliant|met|conforms)"),
     (r"answer|respond|output|return|reply", rf"\b{_NEAR}[\"'](?:fully|supports|yes)[\"']"),
     (
         r"answer|respond|reply|output",
