@@ -73,11 +73,16 @@ def _for_state(person: str, control: Control, standing: Standing) -> str:
     if control.ceiling == "attestation":
         return f"{person} vouches for it in writing, by a named person; no test can show it."
     if state == "contradicted":
-        return f"{person} mends what failed ({_named(findings, Status.FAIL)}), and the auditor asks again."
+        failed = _named(findings, Status.FAIL)
+        if mend := _mend(findings, Status.FAIL):
+            return f"{person} mends what failed ({failed}): {mend} Then the auditor asks again."
+        return f"{person} mends what failed ({failed}), and the auditor asks again."
     if standing.stale and state == "insufficient":
         return f"{person} has the erasure verified on the model under review; the evidence is of another."
     if state == "insufficient" and (left := _named(findings, Status.INCONCLUSIVE, Status.ERROR)):
-        return f"The auditor asks again what stayed undecided ({left}), with what its findings call for."
+        if mend := _mend(findings, Status.INCONCLUSIVE):
+            return f"{person} gives what was lacking ({left}): {mend} Then the auditor asks again."
+        return f"The auditor asks again what stayed undecided ({left})."
     steps = [
         _EVIDENCE.get(kind, f"brings evidence of the kind {kind}")
         for kind in standing.missing
@@ -89,6 +94,13 @@ def _for_state(person: str, control: Control, standing: Standing) -> str:
         return f"{person} {'; '.join(steps)}."
     rest = "" if control.ceiling == "direct" else f" A person judges the rest: tests carry {control.ceiling} at most."
     return f"{person} keeps this evidence, and has it taken again when the system changes.{rest}"
+
+
+def _mend(findings: Iterable[Finding], status: Status) -> str:
+    """Return what the remedy of the gravest finding of a status says; empty where none has one."""
+    mends = [one for one in findings if one.status is status and one.remedy is not None]
+    gravest = max(mends, key=lambda one: one.severity.rank, default=None)
+    return gravest.remedy.text if gravest is not None and gravest.remedy is not None else ""
 
 
 def _named(findings: Iterable[Finding], *statuses: Status) -> str:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from compliance.catalogue import load_catalogue
 from compliance.evidence import LEVELS, about_another_model, control_rows, coverage
 from compliance.next_step import PERSON
-from reports.model import Basis, ControlRow, ErasureRequest, Finding, Model, Severity, Status, Strength, System
+from reports.model import Basis, ControlRow, ErasureRequest, Finding, Model, Remedy, Severity, Status, Strength, System
 from tests.compliance.audited import artifact, finding, system
 
 CATALOGUE = load_catalogue("2026-07-27")
@@ -218,6 +218,20 @@ def test_every_row_says_who_acts_and_never_decides() -> None:
 def test_a_contradicted_row_names_what_failed() -> None:
     found = row(LEAKS, [leak("attack.linear", Status.FAIL, severity=Severity.HIGH)])
     assert found.next_step == "The provider mends what failed (attack.linear), and the auditor asks again."
+
+
+def test_a_remedy_says_what_to_do_about_what_failed_or_stayed_open() -> None:
+    mend = Remedy(parameter="federation.rounds", direction="lower", text="Train fewer rounds.")
+    mild = leak("attack.linear", Status.FAIL, severity=Severity.LOW, remedy=mend.model_copy(update={"text": "Wait."}))
+    grave = leak("attack.membership", Status.FAIL, severity=Severity.HIGH, remedy=mend)
+    words = "The provider mends what failed (attack.linear, attack.membership): Train fewer rounds. "
+    assert row(LEAKS, [mild, grave]).next_step == f"{words}Then the auditor asks again."
+    open_ = leak("dp.accounting", Status.INCONCLUSIVE, remedy=mend)
+    words = "The provider gives what was lacking (dp.accounting): Train fewer rounds. "
+    assert row(LEAKS, [open_]).next_step == f"{words}Then the auditor asks again."
+    assert row(LEAKS, [leak("dp.accounting", Status.ERROR)]).next_step == (
+        "The auditor asks again what stayed undecided (dp.accounting)."
+    )
 
 
 def test_coverage_counts_every_row_once_by_state_and_applicability() -> None:
