@@ -185,7 +185,7 @@ async def _read(member: "PanelMember", item: "Item", samples: int, seed: int) ->
     largest = largest_part(member.settings.context_tokens, member.settings.max_tokens, prompt_tokens(duty))
     if len(item.text) > largest:
         told = f"{item.id}: has {len(item.text)} characters; the context leaves room for {largest}"
-        raise CalibrationError("calibration.context", told, "Raise context_tokens of the reader.")
+        raise CalibrationError("calibration.context", told, "Raise context_tokens, or plant no excerpt (--planted 0).")
     sha256 = hashlib.sha256(item.text.encode()).hexdigest()
     found = await ask_samples(member, Question(duty, sha256, 0, item.text), samples=samples, seed=seed)
     scores = [sample.answer.score for sample in found if sample.answer is not None]

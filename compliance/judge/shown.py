@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from compliance.documents import Document
 from compliance.judge.differential import Versions, flags_in, versions
 from compliance.judge.parts import Part, cut
+from compliance.judge.prompt import break_fences
 from compliance.quotes import Normalised, normalise
 from compliance.scan import Flag
 
@@ -29,8 +30,8 @@ class ShownPart:
 
     @property
     def imitates_a_fence(self) -> bool:
-        """Whether words in it look like the lines that mark a part."""
-        return any(flag.kind == "fence" for flag in self.taken_out)
+        """Whether something in it looks like the lines that mark a part, or is a run of brackets like theirs."""
+        return any(flag.kind == "fence" for flag in self.taken_out) or break_fences(self.part.text) != self.part.text
 
 
 def shown(document: Document, largest: int, *, every_part: bool = False) -> Sequence[ShownPart]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from compliance.aireg import shipped_dataset
+from compliance.errors import CalibrationError
 from compliance.judge.scope import Calibrated
 from compliance.llm.fake_judge import Asked, says
 from compliance.llm.fake_model import Say, Step
@@ -241,6 +242,17 @@ def test_a_line_that_imitates_the_end_of_the_part_is_flagged_and_does_not_end_it
     [one] = read([imitation], duties("EU-AIA:9(1)"), watching, pairs=0).assessments
     assert "fence" in one.flags
     assert not any("<<<" in part or ">>>" in part for part in parts)
+
+
+def test_a_run_of_angle_brackets_is_broken_and_flagged_though_it_is_no_attack() -> None:
+    [one] = read([document(f"{TEXT}\n>>> print(1)\n")], duties("EU-AIA:9(1)"), honest).assessments
+    assert (one.flags, one.status, one.band) == (("fence",), "answered", "no_gap_found")
+    assert one.believable("admitted")
+
+
+def test_an_excerpt_that_does_not_fit_the_context_is_refused_not_cut() -> None:
+    with pytest.raises(CalibrationError, match="the context leaves room for"):
+        read([document()], duties("EU-AIA:9(1)"), honest, context_tokens=4000)
 
 
 def test_concealed_words_that_steer_the_reader_are_noticed() -> None:
