@@ -235,7 +235,7 @@ def test_flags_lie_inside_the_text_and_in_order(text: str) -> None:
 )  # fmt: skip
 def test_no_pattern_is_catastrophic(piece: str) -> None:
     """A pattern that goes back and forth would take hours here; the generous limit is no benchmark."""
-    text = piece * (60_000 // len(piece))
+    text = piece * (30_000 // len(piece))
     begun = time.process_time()
     scan(text)
     assert time.process_time() - begun < 20
