@@ -259,17 +259,14 @@ def _assessment(
             {name for one in members for name in (one.model, *one.reply_models)},
             planted=judged is not None and bool(judged.planted),
             recorded=panel is not None and panel.cassette is not None,
-            local=bool(members) and all(_is_local(one.host) for one in members),
+            local=panel is not None and panel.local,
+            dropped=() if panel is None else panel.dropped,
         ),
     )
 
 
 def _most_confidential(documents: Sequence[Document]) -> Classification:
     return max((one.classification for one in documents), key=CLASSIFICATIONS.index, default="public")
-
-
-def _is_local(host: str) -> bool:
-    return host.startswith(("127.", "localhost", "[::1]"))
 
 
 def _transcript(panel: "Panel") -> bytes | None:

@@ -36,6 +36,7 @@ def limitations_of(
     planted: bool,
     recorded: bool,
     local: bool,
+    dropped: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Return what an assessment does not show.
 
@@ -47,8 +48,11 @@ def limitations_of(
         planted: Whether the reader was tried on planted excerpts.
         recorded: Whether its answers were recorded.
         local: Whether all members answer on this machine's own address.
+        dropped: Parameters that an endpoint does not know, and was asked without.
     """
-    return tuple(_sentences(state, documents, assessments, models, planted=planted, recorded=recorded, local=local))
+    found = _sentences(state, documents, assessments, models, planted=planted, recorded=recorded, local=local)
+    without = (f"The endpoint does not know {', '.join(dropped)} and was asked without.",) if dropped else ()
+    return (*found, *without)
 
 
 def _sentences(

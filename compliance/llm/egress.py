@@ -16,12 +16,8 @@ from dataclasses import dataclass, field
 
 from compliance.errors import EgressRefused
 
-__all__ = ["LOCAL_IS_NO_PROMISE", "Target", "Written", "check_egress", "read_url", "refuse_cloud_model"]
+__all__ = ["Target", "Written", "check_egress", "read_url", "refuse_cloud_model"]
 
-LOCAL_IS_NO_PROMISE = (
-    "A loopback address says where the requests went, not where they were processed: a local server may forward them."
-)
-"""For the limitations of whatever a local endpoint answered."""
 CLASSIFICATIONS = ("public", "internal", "confidential")
 _URL = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<path>/[^?#]*)?")
 _AUTHORITY = re.compile(r"(?P<host>\[[^\]]*\]|[^:]*)(:(?P<port>[0-9]{1,5}))?")

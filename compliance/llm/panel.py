@@ -55,6 +55,16 @@ class Panel:
     """Shared by all members; None where nothing is recorded or replayed."""
 
     @property
+    def local(self) -> bool:
+        """Whether every endpoint is on this machine; what it passes on cannot be seen from here."""
+        return all(member.client.endpoint.target.written.local for member in self.members)
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """Parameters that some endpoint does not know, such as `seed`; it was asked without them."""
+        return tuple(sorted({name for member in self.members for name in member.client.dropped}))
+
+    @property
     def usage(self) -> Usage:
         """What the answers of all members cost."""
         return reduce(add, (member.client.usage for member in self.members), Usage())

@@ -227,3 +227,15 @@ def test_a_recording_does_not_lie_behind_a_link_that_leads_out(tmp_path: Path) -
     file.write_text(f'cassette = "tape"\ncassette_mode = "record"\n[[members]]\nbase_url = "{LOCAL}"\nmodel = "m"\n')
     with pytest.raises(JudgeFileError, match="leads out"):
         opened(load_judge_file(file), tmp_path / "here")
+
+
+def test_a_panel_says_what_was_not_sent_and_whether_all_of_it_is_here() -> None:
+    def answer(request: Request) -> Step:
+        return Status(400, "unknown field seed") if "seed" in request.body else Say(GOOD)
+
+    panel, _ = opened(quick_judge(LOCAL, "m"), model=FakeModel(answer))
+    assert (panel.dropped, panel.local) == (("seed",), True)
+    name = "127.example.org"  # a name, though it begins like an address
+    more = {"consent": [name], "resolve": lambda _host, _port: ["93.184.215.14"]}
+    panel, _ = opened(quick_judge(f"https://{name}/v1", "m"), model=FakeModel(in_turn(Say(GOOD))), **more)
+    assert (panel.dropped, panel.local) == ((), False)
