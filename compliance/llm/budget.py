@@ -38,8 +38,8 @@ class Budget:
         self._limits = limits or BudgetLimits()
         self._requests = self._prompt = self._completion = 0
 
-    def take(self, requests: int = 1) -> None:
-        """Count requests that are about to be sent.
+    def check(self, requests: int = 1) -> None:
+        """Raise where nothing is left for requests that are about to be sent; nothing is counted.
 
         Raises:
             BudgetSpent: `budget.spent`: nothing is left for them.
@@ -53,6 +53,14 @@ class Budget:
             if most is not None and spent > most:
                 hint = f"Raise {what} under [budget], or ask less."
                 raise BudgetSpent("budget.spent", f"the budget of {most} {what} is spent", hint)
+
+    def take(self, requests: int = 1) -> None:
+        """Count requests that are about to be sent.
+
+        Raises:
+            BudgetSpent: `budget.spent`: nothing is left for them.
+        """
+        self.check(requests)
         self._requests += requests
 
     def count(self, prompt_tokens: int, completion_tokens: int) -> None:

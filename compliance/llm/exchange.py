@@ -163,6 +163,7 @@ class Exchanges:
             _count(self._egress, 1 + entry.retries, asked.size)
             return Reached(entry.status, entry.body, entry.retries)
         if cassette.mode == "replay":
+            self.budget.check()  # what was not recorded because the budget was spent is not asked here either
             what = f"{query.about}: " if query.about else ""
             raise CassetteMiss(
                 "cassette.missing",

@@ -19,7 +19,8 @@ from compliance.errors import CatalogueError, EgressRefused, JudgeFileError
 from compliance.judge_file import BudgetLimits, quick_judge
 from compliance.limitations import STAND_IN_LABEL, STAND_IN_MODEL
 from compliance.llm.fake import FakeModel, serve, transport
-from compliance.llm.fake_judge import scripted
+from compliance.llm.fake_judge import Asked, scripted
+from compliance.llm.fake_model import Say, Step
 from compliance.llm.panel import MemberSettings
 from compliance.llm.stand_in import stand_in
 from reports.nouns import Confidentiality, Effort
@@ -95,6 +96,26 @@ def test_an_altered_answer_is_refused_and_the_others_stand(tmp_path: Path) -> No
     assert [one.status for one in found.assessment.assessments] == ["not_asked", "answered"]
     assert found.assessment.judge is not None
     assert found.assessment.judge.cassette_sha256 is None  # an altered recording has no root that a policy could pin
+
+
+def test_a_run_that_ended_with_its_budget_is_replayed_to_the_same_bytes(tmp_path: Path) -> None:
+    def prose_once_more(asked: Asked) -> Step:
+        return Say(f"prose about {asked.duty}")
+
+    for budget, answering in ((2, honest), (3, honest), (1, prose_once_more), (5, prose_once_more)):
+        tape = tmp_path / f"tape-{budget}"
+        judge_file = quick_judge(LOCAL, "fake", max_requests=budget, max_concurrency=1)
+        found = [
+            assessed(
+                assignment(),
+                Readership(judge_file, tmp_path, mode=mode, cassette=tape),  # type: ignore[arg-type]
+                transport=transport(FakeModel(scripted(answering))),
+            )
+            for mode in ("record", "replay")
+        ]
+        assert found[0].errors
+        assert [error.code for error in found[0].errors] == [error.code for error in found[1].errors]
+        assert assessment_bytes(found[0].assessment) == assessment_bytes(found[1].assessment)
 
 
 @pytest.mark.parametrize(
