@@ -246,7 +246,7 @@ class Document(Noun):
     """The document."""
     kind: Word
     """`technical-documentation`, `instructions-for-use`, `risk-file` and others."""
-    classification: Literal["public", "internal", "confidential"] = "internal"
+    classification: Literal["public", "internal", "confidential"] = "confidential"
     """How far its words may be quoted."""
 
 
