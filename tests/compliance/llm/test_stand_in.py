@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compliance.agreement import quadratic_weighted_kappa
 from compliance.aireg import shipped_dataset
 from compliance.calibration import calibrate, reader_fingerprint
 from compliance.judge.answer import parse_answer
@@ -15,7 +16,7 @@ from compliance.judge.decoy import DECOYS
 from compliance.judge.planted import MEASURED_ARTICLES, article_duty, draw_planted, read_items
 from compliance.judge.prompt import Duty, render_prompt, secret_of
 from compliance.judge_file import quick_judge
-from compliance.lexical import fit_isotonic, hedge_density, to_scores
+from compliance.lexical import fit_isotonic, hedge_density, leave_one_group_out, to_scores
 from compliance.llm.fake import FakeModel, Request, Say, transport
 from compliance.llm.panel import open_panel
 from compliance.llm.stand_in import stand_in
@@ -34,11 +35,24 @@ def asked(duty: Duty, part: str) -> dict[str, object]:
     return found
 
 
-def test_its_score_is_the_isotonic_fit_on_words_of_reservation() -> None:
-    density = [hedge_density(item.text or "") for item in ITEMS]
-    expected = to_scores(fit_isotonic(density, [item.reference for item in ITEMS])(density))
-    scores = [asked(article_duty(item.article), item.text or "")["score"] for item in ITEMS]
+def test_its_score_of_an_excerpt_is_the_fit_on_the_other_uses_and_no_better_than_the_baseline() -> None:
+    density, reference = [hedge_density(item.text or "") for item in ITEMS], [item.reference for item in ITEMS]
+    expected = to_scores(leave_one_group_out(density, reference, [item.use for item in ITEMS]))
+    scores = [int(str(asked(article_duty(item.article), item.text or "")["score"])) for item in ITEMS]
     assert scores == list(expected)
+    on_itself = to_scores(fit_isotonic(density, reference)(density))
+    flattered, honest = quadratic_weighted_kappa(on_itself, reference), quadratic_weighted_kappa(scores, reference)
+    assert flattered is not None
+    assert honest is not None
+    assert honest < flattered - 0.03
+
+
+def test_its_score_of_another_text_is_the_fit_on_all_excerpts() -> None:
+    fitted = fit_isotonic([hedge_density(item.text or "") for item in ITEMS], [item.reference for item in ITEMS])
+    for item in ITEMS[::7]:
+        changed = f"{item.text} Nothing else is planned."
+        expected = int(to_scores(fitted(hedge_density(changed))))
+        assert asked(article_duty(item.article), changed)["score"] == expected
 
 
 def test_its_quotes_stand_in_the_part() -> None:
