@@ -77,16 +77,20 @@ def test_the_server_sees_more_at_once_where_nothing_limits() -> None:
 
 
 def test_a_server_ends_with_its_block_whatever_still_waits() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with serve(FakeModel(in_turn(Hang()))) as server:
         host, port = server.base_url.removeprefix("http://").removesuffix("/v1").split(":")
         line = socket.create_connection((host, int(port)))
         line.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}")
         while not server.requests:
             time.sleep(0.005)
+        own = set(threading.enumerate()) - before
     assert line.recv(1) == b""
     line.close()
-    assert threading.active_count() == before
+    assert own
+    for thread in own:
+        thread.join(5)
+    assert not any(thread.is_alive() for thread in own)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((host, int(port)))
 
