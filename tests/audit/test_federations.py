@@ -19,7 +19,9 @@ from audit.digits import deal
 from audit.dp.gaussian import gdp_delta
 from audit.federations import CARELESS_SECURE, write_careful
 from audit.manifest import load_system
+from audit.scripted_reader import Occasion
 from audit.system_folder import FolderError, SystemFolder
+from reports.bundle import read_bundle
 from reports.digests import artifact_sha256
 from secagg.verify import verify_transcripts
 from unlearning.federated.training import seeded
@@ -57,7 +59,7 @@ def model_of(folder: Path, checkpoint: str) -> nn.Module:
 @pytest.mark.parametrize("name", ["careless", "careful"])
 def test_the_folder_is_a_system_and_its_digests_cover_every_file(demo_folder: Path, name: str) -> None:
     loaded = load_system(demo_folder / name / "system.toml")
-    rounds = {*(loaded.folder / "transcripts").glob("*")}
+    rounds = {*(loaded.folder / "transcripts").glob("*"), loaded.folder / "reader" / "recording"}
     files = {
         path.relative_to(loaded.folder).as_posix(): artifact_sha256(path)
         for path in loaded.folder.rglob("*")
@@ -182,7 +184,9 @@ def test_every_number_of_the_careful_page_is_in_its_system_file_or_measured(demo
 
 
 def test_one_seed_writes_one_federation_whatever_the_keys_of_its_rounds(demo_folder: Path, tmp_path: Path) -> None:
-    again, first = declared(write_careful(tmp_path / "again", 2026)), declared(demo_folder / "careful")
+    report = read_bundle(demo_folder / "careful.bundle").report
+    occasion = Occasion(report.provenance.finished.date(), report.provenance.effort)
+    again, first = declared(write_careful(tmp_path / "again", 2026, occasion)), declared(demo_folder / "careful")
     changed = {path for path, digest in again["digests"].items() if digest != first["digests"][path]}
     assert changed == {"identities.json", *(f"transcripts/round-{number:04}" for number in range(1, 17))}
     assert {**again, "digests": {}} == {**first, "digests": {}}

@@ -87,4 +87,4 @@ def ask(
 def document(folder: Path, name: str, text: str, kind: str = "technical-documentation", **given: Any) -> Document:
     """Write a document and return how the system file names it."""
     (folder / name).write_text(text, encoding="utf-8")
-    return Document(path=artifact(name, "documents.path"), kind=kind, **given)
+    return Document(path=artifact(name, "documents.path"), kind=kind, **{"classification": "internal", **given})
