@@ -92,6 +92,9 @@ def _judged(document: Document, flags: Sequence[Flag], reading: Reading) -> _Jud
     kinds = ", ".join(sorted({flag.kind for flag in flags}))
     if not _tried(document, reading):
         return _Judged(Status.INCONCLUSIVE, f"{name} was flagged ({kinds}) and no reader was tried with it.", "flagged")
+    if not _sound(reading):
+        told = f"{name} was flagged ({kinds}); a reader that misreads planted excerpts shows nothing by not moving."
+        return _Judged(Status.INCONCLUSIVE, told, "control-failed", by_reader=True)
     if reading.unpinned:
         told = f"{name} was flagged ({kinds}); that it moved no reader rests on what no policy pins."
         return _Judged(Status.INCONCLUSIVE, told, f"unpinned:{reading.unpinned[0]}", by_reader=True)
@@ -118,7 +121,7 @@ def _moved(document: Document, reading: Reading) -> _Judged | None:
         return _Judged(Status.FAIL, told, by_reader=True)
     if not led:
         return None
-    if assessment.planted and all(one.ok for one in assessment.planted):
+    if _sound(reading):
         told = f"The reader of {name} found a duty met that no AI system has."
         return _Judged(Status.FAIL, told, by_reader=True)
     told = f"The reader of {name} found our invented duty met, but misreads planted excerpts as well."
@@ -134,6 +137,12 @@ def _tried(document: Document, reading: Reading) -> bool:
     answers = [one for one in assessment.assessments if one.document == document.path]
     answered = all(one.status == "answered" for one in answers) and all(one.answer is not None for one in decoys)
     return bool(decoys) and bool(answers) and answered
+
+
+def _sound(reading: Reading) -> bool:
+    """Tell whether the reader told planted excerpts apart."""
+    planted = () if reading.assessment is None else reading.assessment.planted
+    return bool(planted) and all(one.ok for one in planted)
 
 
 def _line(flag: Flag, document: Document) -> str:

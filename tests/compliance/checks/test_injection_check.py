@@ -112,6 +112,7 @@ def test_what_is_flagged_and_was_tried_on_nobody_is_inconclusive(tmp_path: Path,
         (PLAIN, {"steered": True}, Status.FAIL, ""),
         (PLAIN, {"decoy_ok": False}, Status.FAIL, ""),  # no scan saw it
         (PLAIN, {"decoy_ok": False, "planted_ok": False}, Status.INCONCLUSIVE, "control-failed"),
+        (ATTACK, {"planted_ok": False}, Status.INCONCLUSIVE, "control-failed"),  # who reads nothing is moved by nothing
         (ATTACK, {"decoys": False}, Status.INCONCLUSIVE, "flagged"),
         (ATTACK, {"unpinned": ("assessment",)}, Status.INCONCLUSIVE, "unpinned:assessment"),
         (f"<!-- {ATTACK} -->", {}, Status.FAIL, ""),  # concealed, whoever was moved
