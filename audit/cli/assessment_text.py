@@ -76,9 +76,11 @@ def _told(one: "Assessed") -> str:
 
 
 def _claim(claim: "ClaimRecord") -> str:
-    said = f'"{_shown(claim.source.quote)}"' if claim.source.quote else f"{claim.kind} {claim.value}"
-    measured = "" if claim.measured is None else f" {claim.measured:g}"
-    against = f"{claim.measurement or 'the finding'}{measured} ({claim.finding})"
+    figure = "" if claim.value is None else f" {claim.value:g}"
+    said = f'"{_shown(claim.source.quote)}"' if claim.source.quote else f"{claim.kind.replace('_', ' ')}{figure}"
+    against = f"{claim.finding} failed"
+    if claim.measurement is not None and claim.measured is not None:
+        against = f"{claim.measurement} {claim.measured:g} ({claim.finding})"
     return click.style(f"  {_shown(claim.source.document)}: {said}, but {against}", fg="red")
 
 

@@ -26,6 +26,7 @@ _CLAIMED = {
     "secure_aggregation": "that updates are only seen in sum",
     "unlearned": "that somebody was forgotten",
 }
+_ANSWERED: Mapping[Status | None, str] = {Status.PASS: "passed", Status.FAIL: "failed"}
 _LIMITS = {"at-most": "<=", "at-least": ">="}
 _BY_RULE = "Claims were found by English patterns; a claim in other words, or in another language, was not seen."
 _NO_UNIT = "A statement of epsilon that names no unit of privacy was read as one of the declared unit."
@@ -87,7 +88,7 @@ def _finding(
         limitations.append(_NO_UNIT)
     return ctx.finding(
         status,
-        _summary(telling, len(group)),
+        _summary(telling, len(group), found[telling.finding, telling.key].status if telling.finding else None),
         key=_key(kind, source),
         severity=Severity.HIGH if state == "contradicted" else None,
         strength=strength,
@@ -139,13 +140,14 @@ def _limit(value: float, one: ComparedClaim, status: Status) -> Threshold | None
     return None if missed and status is Status.PASS else Threshold.model_validate({"op": op, "limit": one.claim.value})
 
 
-def _summary(one: ComparedClaim, of: int) -> str:
+def _summary(one: ComparedClaim, of: int, status: Status | None) -> str:
+    """Return what is claimed and what stands against or for it; `status` is that of the finding that decides."""
     source = one.document if len(one.document) <= 80 else f"…{one.document[-79:]}"
     name = one.claim.kind.replace("_", " ")
     claimed = _CLAIMED.get(one.claim.kind) or f"{name} {number(one.claim.value or 0.0)}"
     several = f", the gravest of {of} such claims" if of > 1 else ""
     if one.finding is not None:
-        answer = f"answers {number(one.measured)}" if one.measured is not None else "was asked"
+        answer = f"answers {number(one.measured)}" if one.measured is not None else _ANSWERED.get(status, "answered")
         told = f"{one.finding} {answer}, {_TOLD[one.state]}"
     else:
         told = "the declaration agrees" if one.state == "consistent" else _TOLD[one.state]
@@ -192,9 +194,8 @@ def _remedy(one: ComparedClaim, kind: str, source: str, system: System) -> Remed
     declared = source == SYSTEM_FILE
     places = [index for index, given in enumerate(system.documents) if given.path.path == source]
     parameter = f"claims.{kind}" if declared else f"documents[{places[0]}].path" if places else "documents"
-    value = (
-        f"{one.measured:.4g}" if one.measured is not None and one.claim.value and one.state == "contradicted" else None
-    )
+    settable = declared and one.measured is not None and one.claim.value and one.state == "contradicted"
+    value = f"{one.measured:.4g}" if settable else None  # a document's path takes no figure
     text = "Say what was measured, or mend the system until a measurement agrees with what is said."
     if one.state == "inconsistent":
         text = "Let every document and the system file say the same."

@@ -65,7 +65,7 @@ def test_a_false_epsilon_is_contradicted_with_quote_and_measurement_side_by_side
     assert figures["epsilon_accounted"].threshold.limit == 1.0
     assert found.controls == ("EU-AIA:15(5)#confidentiality",)
     assert found.remedy is not None
-    assert (found.remedy.parameter, found.remedy.value) == ("documents[0].path", "2.7")
+    assert (found.remedy.parameter, found.remedy.value) == ("documents[0].path", None)
 
 
 def test_a_true_epsilon_is_consistent(tmp_path: Path) -> None:
@@ -225,3 +225,10 @@ def test_a_finding_that_was_not_asked_or_broke_tests_nothing(tmp_path: Path) -> 
     for status in (Status.SKIPPED, Status.ERROR, Status.INCONCLUSIVE):
         [one] = compared_claims((), declared, [accuracy(0.1, 0.2, status)])
         assert (one.state, one.document, one.finding) == ("untested", SYSTEM_FILE, None)
+
+
+@pytest.mark.parametrize(("status", "told"), [(Status.FAIL, "failed, which contradicts it"), (Status.PASS, "passed")])
+def test_a_summary_says_how_a_finding_without_a_figure_ended(tmp_path: Path, status: Status, told: str) -> None:
+    text = "The server only ever sees the sum of the updates, by secure aggregation."
+    found = answers(tmp_path, text, [finding("secagg.double-reveal", status)])
+    assert f"secagg.double-reveal {told}" in found["claim=secure_aggregation source=td.md"].summary
