@@ -180,3 +180,19 @@ def test_sentences_hold_all_that_is_no_space_and_never_overlap(text: str) -> Non
     for one in found:
         assert text[one.start : one.end] == text[one.start : one.end].strip()
         assert one.start < one.end
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "On the training set the accuracy is 99.9 %.",
+        "Clipping norm 1.0 is the default of the library.",
+        "It has been claimed that updates cannot be inverted; others showed otherwise.",
+        "Nobody has shown that gradients cannot be inverted.",
+        "Users were told epsilon = 1.0 by mistake.",
+        "The first version of this document stated epsilon = 1.0.",
+        "An epsilon = 10 is considered weak.",
+    ],
+)
+def test_what_others_or_other_days_or_other_data_say_is_not_asserted(sentence: str) -> None:
+    assert all(claim.hedged for claim in extract_claims(sentence))
