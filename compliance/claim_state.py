@@ -114,9 +114,10 @@ def _against_limit(claim: Claim, measurements: Sequence[Measured], says: Says, s
         for one in comparable:
             if one.bound == "refuted" and one.status == "fail" and one.value is not None and one.value >= claim.value:
                 return Comparison("contradicted", one)
-    for one in figures:
-        if one.bound == "both" and one.status == "pass" and _keeps(claim.value, one, says, slack):
-            return Comparison("consistent", one)
+    telling = [one for one in figures if one.bound == "both"]
+    open_ = any(one.status == "undecided" and one.bound == "both" and one.value is not None for one in measurements)
+    if telling and not open_ and all(one.status == "pass" and _keeps(claim.value, one, says, slack) for one in telling):
+        return Comparison("consistent", telling[0])  # one figure that keeps it does not speak for another
     return Comparison("not_contradicted", figures[0]) if figures else Comparison("untested", None)
 
 

@@ -96,6 +96,13 @@ def test_one_failed_finding_outweighs_all_that_passed_and_one_open_one_leaves_it
     assert state(one, [held("pass"), held("pass")]).state == "consistent"
 
 
+def test_a_figure_that_keeps_a_claim_does_not_speak_for_one_that_is_open_or_does_not_keep_it() -> None:
+    one, kept = claim("accuracy", 0.9), figure(0.95, 0.93, 0.97)
+    assert state(one, [kept]).state == "consistent"
+    assert state(one, [kept, figure(0.95, 0.93, 0.97, "undecided")]).state == "not_contradicted"
+    assert state(one, [kept, figure(0.89, 0.86, 0.92)]).state == "not_contradicted"
+
+
 def test_the_worst_figure_is_shown_beside_the_claim() -> None:
     found = state(claim("no_reconstruction", 0.0), [figure(0.7, 0.6, 0.8, "fail"), figure(1.0, 0.95, 1.0, "fail")])
     assert found.by is not None
