@@ -132,6 +132,11 @@ def _outcome(promise: Promise, findings: Iterable[Finding]) -> Outcome:
         if figure.name == promise.measurement
     ]
     nothing = Outcome(promise, "not_measured", None, None)
+    measured += [
+        Outcome(promise, "not_decided", finding, None)  # an error holds no figure, and hides none that others hold
+        for finding in findings
+        if finding.check == promise.check and finding.status is Status.ERROR
+    ]
     return min(measured, key=lambda one: _WORST_FIRST.index(one.state), default=nothing)
 
 

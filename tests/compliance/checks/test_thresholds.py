@@ -82,6 +82,12 @@ def test_one_broken_finding_of_several_breaks_the_promise(tmp_path: Path) -> Non
     assert answer(tmp_path, [good, bad]).status is Status.FAIL
 
 
+def test_a_finding_that_ended_in_an_error_leaves_the_promise_open(tmp_path: Path) -> None:
+    kept, broke_off = membership(measured(0.001, 0.008)), finding("attack.membership", Status.ERROR, key="of=other")
+    assert answer(tmp_path, [kept]).status is Status.PASS
+    assert answer(tmp_path, [kept, broke_off]).reason == "not-decided"
+
+
 @pytest.mark.parametrize("day", ["2027-06-01", "2027-06-02"])
 def test_limits_registered_on_the_day_of_the_test_or_later_fail(tmp_path: Path, day: str) -> None:
     found = answer(tmp_path, [membership(measured(0.001, 0.009))], FILE.replace("2027-05-01", day))
