@@ -168,7 +168,10 @@ def _state(control: Duty, case: _Case, days: Mapping[str, date]) -> tuple[State,
         article = _fixed_by(control)
         return "with_high_risk", f"takes effect together with the high-risk duties, from {ahead} ({article}, inferred)"
     if control.condition is not None and control.condition not in case.conditions:
-        return "condition_unknown", f"applies from {_first_days(days, case)} if the condition holds ({_fixed_by(control)})"
+        return (
+            "condition_unknown",
+            f"applies from {_first_days(days, case)} if the condition holds ({_fixed_by(control)})",
+        )
     return "applies", f"applies since {_first_days(days, case)} ({_fixed_by(control)})"
 
 
