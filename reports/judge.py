@@ -51,7 +51,7 @@ def judge(
         policy: what must hold; its own waivers count too.
         today: the day in UTC; a waiver holds through its last day.
         baseline: an earlier report of the same system, for rule d.
-        waivers: further ones, from a file that the change under review cannot edit.
+        waivers: further ones, from a file that the change under review cannot edit (`reports.policy.load_waivers`).
         withheld: digests of evidence that the bundle cites and does not hold.
         report_sha256: id of the report, noted in the verdict.
         subject_sha256s: digests of the report's subjects, for waivers that name one.
@@ -112,7 +112,7 @@ def _of_finding(finding: Finding, policy: Policy, required: bool) -> Ruling | No
     name = called(finding)
     match finding.status:
         case Status.FAIL:
-            outcome = Outcome.FAIL if _blocks(finding, policy) else Outcome.WARN
+            outcome = Outcome.FAIL if policy.blocks(finding.severity) else Outcome.WARN
             return Ruling(outcome, "finding.fail", f"{name} failed ({finding.severity}): {finding.summary}")
         case Status.ERROR:
             outcome = Outcome.WARN if policy.on_error == "warn" else Outcome.INCOMPLETE
@@ -121,10 +121,6 @@ def _of_finding(finding: Finding, policy: Policy, required: bool) -> Ruling | No
             return Ruling(Outcome.WARN, "finding.inconclusive", f"{name} is undecided: {finding.summary}")
         case _:
             return None
-
-
-def _blocks(failed: Finding, policy: Policy) -> bool:
-    return policy.fail_on is not None and failed.severity.at_least(policy.fail_on)
 
 
 def judge_requirements(
@@ -158,8 +154,8 @@ def _required_check(check: str, least: Strength | None, found: Sequence[Finding]
         if undecided := [finding for finding in found if finding.status is status]:
             message = f"{called(undecided[0])} is required and ended as {status}: {undecided[0].summary}"
             return Ruling(Outcome.INCOMPLETE, f"required.{status}", message)
-    if let_through := [finding for finding in found if finding.status is Status.FAIL and not _blocks(finding, policy)]:
-        message = f"{called(let_through[0])} is required to pass and failed, though too mildly for fail_on to block."
+    if mild := [f for f in found if f.status is Status.FAIL and not policy.blocks(f.severity)]:
+        message = f"{called(mild[0])} is required to pass and failed, though too mildly for fail_on to block."
         return Ruling(Outcome.INCOMPLETE, "required.weak", message)
     passed = [finding for finding in found if finding.status is Status.PASS]
     if not passed:

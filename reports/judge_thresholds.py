@@ -138,7 +138,7 @@ def judge_regressions(
             else:
                 yield from _steps(place, rule, rule.max_regression, findings, baseline)
     for check, earlier in (baseline or {}).items():
-        yield from _lost(check, earlier, findings.get(check, ()))
+        yield from _lost(check, earlier, findings.get(check, ()), policy)
 
 
 def _steps(
@@ -169,25 +169,41 @@ def _steps(
         yield _judgement(place, one, outcome, code, message)
 
 
-def _lost(check: str, earlier: Sequence[Finding], now: Sequence[Finding]) -> Iterator[Judgement]:
-    """Yield one judgement for a check that passed in the baseline and now answers nothing, or no longer there."""
+def _lost(check: str, earlier: Sequence[Finding], now: Sequence[Finding], policy: Policy) -> Iterator[Judgement]:
+    """Yield one judgement for a check that passed in the baseline and now answers nothing, or no longer there.
+
+    A failure that rule a lets through is no answer here: else it would be worth more than silence.
+    """
     passed = {finding.fingerprint for finding in earlier if finding.status is Status.PASS}
     if not passed:
         return
-    answered = any(finding.status in _DECIDED for finding in now)
-    undecided = [finding for finding in now if finding.status not in _DECIDED and finding.fingerprint in passed]
-    if answered and not undecided:
+    answers = {finding.fingerprint for finding in now if _answers(finding, policy)}
+    lost = [finding for finding in now if finding.fingerprint in passed - answers]
+    if answers and not lost:
         return
-    became = f"is {undecided[0].status} now" if undecided else "does not answer now" if now else "is absent now"
     yield Judgement(
         rule="baseline",
         check=check,
-        key=undecided[0].key if undecided else "",
-        fingerprint=undecided[0].fingerprint if undecided else None,
+        key=lost[0].key if lost else "",
+        fingerprint=lost[0].fingerprint if lost else None,
         outcome=Outcome.INCOMPLETE,
         code="regression.lost",
-        message=f"{check} passed in the baseline and {became}; run it as before.",
+        message=f"{check} passed in the baseline and {_became(lost, now)}.",
     )
+
+
+def _answers(finding: Finding, policy: Policy) -> bool:
+    return finding.status is Status.PASS or (finding.status is Status.FAIL and policy.blocks(finding.severity))
+
+
+def _became(lost: Sequence[Finding], now: Sequence[Finding]) -> str:
+    if not now:
+        return "is absent now; run it as before"
+    if not lost:
+        return "does not answer now; run it as before"
+    if lost[0].status is Status.FAIL:
+        return f"fails now, too mildly for fail_on to block: {lost[0].summary.rstrip('.')}"
+    return f"is {lost[0].status} now; run it as before"
 
 
 def _judgement(

@@ -6,15 +6,18 @@ from typing import Literal, NamedTuple
 
 from reports.policy import Policy, Waiver
 from reports.verdict import Judgement, Outcome, WaiverState
+from reports.wording import counted
 
 State = Literal["applied", "expired", "not-yet", "unused"]
+LAPSES_SOON = 14
+"""From this many days before its last, a waiver that excuses something says that it will lapse."""
 
 
 class Waived(NamedTuple):
     """What is left when the waivers have spoken."""
 
     judgements: tuple[Judgement, ...]
-    """The judgements, excused ones marked, then one warning for each waiver that excused nothing."""
+    """The judgements, excused ones marked, then one warning for each waiver that excused nothing or lapses soon."""
     states: tuple[WaiverState, ...]
     """What became of each waiver, in their order."""
 
@@ -41,6 +44,7 @@ def apply_waivers(
         if state == "applied":
             for place in open_to_it:
                 excused.setdefault(place, waiver.id)
+            warnings += _lapse(f"waivers[{index}]", waiver, today)
         else:
             why = misfit or ("the policy says its rule is not waivable" if covered else "nothing here needs it")
             warnings.append(_warning(f"waivers[{index}]", waiver, state, why))
@@ -51,6 +55,16 @@ def apply_waivers(
         for place, judgement in enumerate(judgements)
     )
     return Waived((*judged, *warnings), tuple(states))
+
+
+def foreseen(waivers: Sequence[Waiver], today: date) -> Iterator[Judgement]:
+    """Yield what can be said of waivers without a report: which are not in force on a day, and which lapse soon."""
+    for index, waiver in enumerate(waivers):
+        rule, state = f"waivers[{index}]", _state(waiver, today, excuses=True)
+        if state == "applied":
+            yield from _lapse(rule, waiver, today)
+        else:
+            yield _warning(rule, waiver, state, "")
 
 
 def _locked(judgements: Sequence[Judgement], policy: Policy) -> set[int]:
@@ -98,6 +112,23 @@ def _state(waiver: Waiver, today: date, excuses: bool) -> State:
     if today < waiver.created:
         return "not-yet"
     return "applied" if excuses else "unused"
+
+
+def _lapse(rule: str, waiver: Waiver, today: date) -> Iterator[Judgement]:
+    left = (waiver.expires - today).days
+    if left > LAPSES_SOON:
+        return
+    when = f"in {counted(left, 'day')}, on {waiver.expires}" if left else f"after today, {waiver.expires}"
+    message = f"Waiver {waiver.id} expires {when}; {waiver.owner} mends the fault till then, or has it approved anew."
+    yield Judgement(
+        rule=rule,
+        check=waiver.check,
+        fingerprint=waiver.fingerprint,
+        outcome=Outcome.WARN,
+        code="waiver.expires_soon",
+        message=message,
+        waiver=waiver.id,
+    )
 
 
 def _warning(rule: str, waiver: Waiver, state: State, why: str) -> Judgement:

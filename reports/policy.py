@@ -163,6 +163,10 @@ class Policy(Noun):
     waivers: tuple[Waiver, ...] = ()
     """What is excused for now."""
 
+    def blocks(self, severity: Severity) -> bool:
+        """Tell whether a failure of this severity blocks by itself."""
+        return self.fail_on is not None and severity.at_least(self.fail_on)
+
     @model_validator(mode="after")
     def _can_block(self) -> "Policy":
         if not self.require and not self.threshold and self.fail_on is None:
@@ -175,8 +179,17 @@ class Policy(Noun):
         return self
 
 
+class WaiverFile(Noun):
+    """A file of waivers alone, kept where a change under review cannot edit it."""
+
+    version: Annotated[int, Field(strict=True, ge=1, le=1)] = 1
+    """Of this format: 1. It may be left out, so that an empty file is one without waivers."""
+    waivers: tuple[Waiver, ...] = ()
+    """What is excused for now."""
+
+
 def check_waivers(waivers: tuple[Waiver, ...], max_waiver_days: int) -> None:
-    """Refuse waivers that share an id or last too long (a validator's error, with its code)."""
+    """Refuse waivers that share an id or last too long (a validator's error, with its code and its mend)."""
     seen: set[str] = set()
     for waiver in waivers:
         name = {"id": waiver.id}
@@ -201,6 +214,27 @@ def load_policy(path: Path) -> Policy:
             `.requirement`, or `.waiver_*`; the message names file and key, the hint the mend.
     """
     return parse_noun(Policy, read_toml(path, PolicyError, "policy"), path, PolicyError, "policy")
+
+
+def load_waivers(path: Path, policy: Policy) -> tuple[Waiver, ...]:
+    """Return the waivers of a file of their own; then the policy may hold none, or a change could exempt itself.
+
+    Raises:
+        PolicyError: as `load_policy`; `policy.waivers_twice`, the policy holds waivers too.
+    """
+    if policy.waivers:
+        raise PolicyError(
+            "policy.waivers_twice",
+            f"{path}: the policy {policy.name!r} holds waivers of its own",
+            "Move them into this file: where a file of waivers is given, no others count.",
+        )
+    waivers = parse_noun(WaiverFile, read_toml(path, PolicyError, "policy"), path, PolicyError, "policy").waivers
+    try:
+        check_waivers(waivers, policy.max_waiver_days)
+    except PydanticCustomError as error:
+        mend = str((error.context or {})["mend"])
+        raise PolicyError(f"policy.{error.type}", f"{path}: {error.message()}", mend) from error
+    return waivers
 
 
 def policy_digest(policy: Policy) -> str:

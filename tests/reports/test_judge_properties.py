@@ -132,13 +132,15 @@ def test_another_undecided_finding_never_helps(
 
 
 @MANY
-@given(found=FINDINGS, rules=RULES, worse=findings(st.just("k=2"), st.just(Status.FAIL)))
-def test_another_failure_never_helps(found: list[Finding], rules: dict[str, Any], worse: Finding) -> None:
+@given(found=FINDINGS, rules=RULES, baseline=st.none() | FINDINGS, worse=findings(st.just("k=2"), st.just(Status.FAIL)))
+def test_another_failure_never_helps(
+    found: list[Finding], rules: dict[str, Any], baseline: list[Finding] | None, worse: Finding
+) -> None:
     # a failure too mild for fail_on may bring the number that a threshold waited for; only then is it worth something
     bare = worse.model_copy(update={"measurements": ()})
-    assert passes(found, rules) or not passes([*found, bare], rules)
+    assert passes(found, rules, baseline) or not passes([*found, bare], rules, baseline)
     if worse.severity.at_least(Severity(rules["fail_on"])):
-        assert not passes([*found, worse], rules)
+        assert not passes([*found, worse], rules, baseline)
 
 
 def stricter(rules: dict[str, Any], change: str) -> dict[str, Any]:

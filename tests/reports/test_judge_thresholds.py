@@ -204,7 +204,9 @@ def test_what_the_baseline_does_not_hold_is_said_and_does_not_block(
         (["pass"], ["skipped"], True),
         (["pass"], ["inconclusive"], True),
         (["pass"], ["error"], True),
-        (["pass"], ["fail"], False),  # rule a speaks of it
+        (["pass"], ["fail"], True),  # too mild for rule a to block: it may not be worth more than silence
+        (["pass", "pass"], ["pass", "fail"], True),
+        (["fail", "pass"], ["fail", "pass"], False),
         (["fail"], [], False),
         (["inconclusive"], [], False),
         (["pass", "pass"], ["pass", "inconclusive"], True),
@@ -222,6 +224,14 @@ def test_an_answer_that_got_lost_is_incomplete(
     verdict = judge(new, policy(on_error="warn"), TODAY, baseline=old)
     assert ("incomplete", "regression.lost") in said(verdict) or not lost
     assert verdict.exit_code == (3 if lost else 0)
+
+
+def test_a_failure_that_blocks_is_not_counted_twice_as_lost(found: Found, report: Reported, policy: Ruled) -> None:
+    before, now = report(found("a.b", "pass")), report(found("a.b", "fail", severity="low"))
+    assert said(judge(now, policy(fail_on="low"), TODAY, baseline=before)) == [("fail", "finding.fail")]
+    [warned, lost] = judge(now, policy(fail_on="medium"), TODAY, baseline=before).judgements
+    assert (warned.code, lost.code) == ("finding.fail", "regression.lost")
+    assert "too mildly for fail_on to block" in lost.message
 
 
 def test_a_baseline_of_another_system_is_refused(report: Reported, policy: Ruled) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from reports.judge import Outcome, Verdict, judge
+from reports.judge_waivers import foreseen
 from reports.model import Finding, Measurement, Report, fingerprint
 from reports.policy import Policy, Waiver
 
@@ -63,6 +64,40 @@ def test_a_waiver_holds_from_its_first_day_through_its_last(
         assert verdict.exit_code == exit_code
         if state != "applied":
             assert ("warn", f"waiver.{state.replace('-', '_')}") in said(verdict)
+
+
+@pytest.mark.parametrize(
+    ("today", "said_so"),
+    [
+        (date(2027, 1, 16), ""),
+        (date(2027, 1, 17), "in 14 days, on 2027-01-31"),
+        (date(2027, 1, 30), "in 1 day, on 2027-01-31"),
+        (date(2027, 1, 31), "after today, 2027-01-31"),
+    ],
+)
+def test_a_waiver_that_excuses_something_warns_before_it_lapses(
+    policy: Ruled, failing: Report, today: date, said_so: str
+) -> None:
+    verdict = judge(failing, policy(), today, waivers=[waiver()])
+    assert verdict.exit_code == 0
+    warned = [j for j in verdict.judgements if j.code == "waiver.expires_soon"]
+    assert [(str(j.outcome), j.waiver, j.rule) for j in warned] == [("warn", "W-7", "waivers[0]")] * bool(said_so)
+    assert all(said_so in j.message and "lead@example.org" in j.message for j in warned)
+
+
+def test_a_waiver_that_excuses_nothing_need_not_be_renewed(policy: Ruled, report: Reported, found: Found) -> None:
+    verdict = judge(report(found("attack.linear", "pass")), policy(), date(2027, 1, 31), waivers=[waiver()])
+    assert said(verdict) == [("warn", "waiver.unused")]
+
+
+def test_without_a_report_a_waiver_tells_whether_it_is_in_force() -> None:
+    held = [waiver(id="W-8", expires=date(2026, 12, 1)), waiver(id="W-9", created=date(2026, 12, 1)), waiver()]
+    for today, codes in (
+        (TODAY, ["waiver.expires_soon", "waiver.not_yet"]),
+        (date(2026, 12, 2), ["waiver.expired"]),
+        (date(2027, 2, 1), ["waiver.expired"] * 3),
+    ):
+        assert [one.code for one in foreseen(held, today)] == codes
 
 
 def test_a_waived_failure_stays_visible(policy: Ruled, failing: Report) -> None:
