@@ -21,7 +21,7 @@ from pydantic_core import core_schema
 from reports.model import Report
 from reports.nouns import Noun
 from reports.plot import Plot
-from reports.policy import Policy
+from reports.policy import Policy, WaiverFile
 from reports.system import System
 from reports.trust import TrustFile
 from reports.verdict import Verdict
@@ -60,6 +60,7 @@ _WRITTEN: Mapping[str, tuple[type[Noun], str]] = {
 }
 _READ: Mapping[str, tuple[type[Noun], str]] = {
     "policy": (Policy, "policy.toml, read as JSON (dates as strings)."),
+    "waivers": (WaiverFile, "A file for `gate --waivers`, read as JSON (dates as strings)."),
     "trust": (TrustFile, "trust.toml, read as JSON (date-times as strings)."),
 }
 PUBLISHED: Mapping[str, Published] = {
