@@ -10,6 +10,8 @@ import click
 from audit.cli.answer import Answer, command
 from audit.cli.clock import DAY, MOMENT, the_time
 from audit.cli.collector import paused_collector
+from audit.cli.exports import exported
+from audit.cli.written import require_place, write_whole
 from reports.bundle import read_bundle
 from reports.consistency import inconsistencies
 from reports.errors import FedauditError, IncompleteError, PolicyError
@@ -58,6 +60,9 @@ class Opened:
 )
 @click.option("--unsigned", is_flag=True, help="Judge without asking who signed. Say this only where nobody could lie.")
 @click.option("--now", type=MOMENT, help="The time; else SOURCE_DATE_EPOCH, else the clock.")
+@click.option("--sarif", type=PATH, help="Write the findings as SARIF, for a code host.")
+@click.option("--junit", type=PATH, help="Write the findings as JUnit XML, for a CI service.")
+@click.option("--summary", type=PATH, help="Add the verdict to this Markdown file, such as $GITHUB_STEP_SUMMARY.")
 @click.option("--today", type=DAY, help="The day on which waivers must hold; else that of the time, in UTC.")
 def gate(
     bundle: Path,
@@ -65,17 +70,30 @@ def gate(
     trust: Path | None,
     subjects: tuple[Path, ...],
     unsigned: bool,
+    sarif: Path | None,
+    junit: Path | None,
+    summary: Path | None,
     now: datetime | None,
     today: date | None,
 ) -> Answer:
-    """Judge BUNDLE by a policy: exit 0 passed, 1 failed, 3 incomplete, 4 not authentic, 2 the call is at fault."""
+    """Judge BUNDLE by a policy: exit 0 passed, 1 failed, 3 incomplete, 4 not authentic, 2 the call is at fault.
+
+    What --sarif, --junit and --summary name is written of a bundle that was judged, whatever the verdict, and of no
+    other.
+    """
     moment = the_time(now)
+    pages = {kind: path for kind, path in (("sarif", sarif), ("junit", junit), ("summary", summary)) if path}
     try:
+        for path in pages.values():
+            require_place(path, bundle)
         rules = load_policy(policy)
         _require_one_of(trust, unsigned, subjects, rules)
         with paused_collector():
             opened = _read(bundle) if trust is None else _verified(bundle, trust, subjects, moment)
-            return _judged(opened, rules, today or moment.astimezone(UTC).date())
+            verdict = _verdict(opened, rules, today or moment.astimezone(UTC).date())
+        for kind, path in pages.items():
+            _write(path, kind, opened.statement, verdict)
+        return _judged(opened, verdict)
     except FedauditError as error:
         return _refused(error)
 
@@ -115,9 +133,9 @@ def _read(bundle: Path) -> Opened:
     return Opened(statement, authentic=None, withheld=absent)
 
 
-def _judged(opened: Opened, policy: Policy, today: date) -> Answer:
+def _verdict(opened: Opened, policy: Policy, today: date) -> Verdict:
     statement = opened.statement
-    verdict = judge(
+    return judge(
         statement.report,
         policy,
         today,
@@ -125,6 +143,19 @@ def _judged(opened: Opened, policy: Policy, today: date) -> Answer:
         report_sha256=statement.sha256,
         subject_sha256s=[subject.digest.sha256 for subject in statement.subjects],
     )
+
+
+def _write(path: Path, kind: str, statement: Statement, verdict: Verdict) -> None:
+    """Write one page for machines; a summary goes behind what the job has said so far."""
+    data = exported(kind, statement, verdict)
+    if kind != "summary":
+        write_whole(path, data)
+        return
+    with path.open("ab") as file:
+        file.write(data)
+
+
+def _judged(opened: Opened, verdict: Verdict) -> Answer:
     blocking = verdict.counts[Outcome.FAIL] + verdict.counts[Outcome.INCOMPLETE]
     message = f"{verdict.result}: {counted(blocking, 'judgement')} of {len(verdict.judgements)} block"
     return Answer(

@@ -1,9 +1,11 @@
-"""The file that a command was asked to write: whole or not at all, and never in a folder that is not there."""
+"""The file that a command was asked to write: whole or not at all, and never where it would break a bundle."""
 
 import os
 from pathlib import Path
 
 from reports.errors import FedauditError
+from reports.evidence import RENDERINGS
+from reports.nouns import Confidentiality
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -22,3 +24,23 @@ def write_whole(path: Path, data: bytes) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def require_place(output: Path, bundle: Path, level: Confidentiality = Confidentiality.INTERNAL) -> None:
+    """Refuse a place where a file would break the bundle, or show what may be withheld from it.
+
+    Raises:
+        FedauditError: `io.no_folder`, the folder is not there; `render.inside_bundle`.
+    """
+    if not output.parent.is_dir():
+        raise FedauditError("io.no_folder", f"{output}: there is no folder {output.parent}", "Make it first.")
+    place, inside = output.resolve(), bundle.resolve()
+    if not place.is_relative_to(inside):
+        return
+    if level.rank > Confidentiality.INTERNAL.rank:
+        problem = f"{output} lies in the bundle, and --include {level} would put there what may be withheld from it"
+    elif place.parent != inside / RENDERINGS:
+        problem = f"{output} lies in the bundle, where only {RENDERINGS}/ may hold unsigned files"
+    else:
+        return
+    raise FedauditError("render.inside_bundle", problem, "Write it somewhere else.")
