@@ -41,7 +41,7 @@ def export_sarif(report: Report, verdict: Verdict | None = None) -> bytes:
         "properties": _properties(report, verdict),
     }
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
-    return (json.dumps(log, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()
+    return (json.dumps(log, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def message(text: str) -> str:

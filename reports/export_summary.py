@@ -4,7 +4,8 @@ First the answer, then what blocks, then what was not tested. Nothing that a pag
 unsaid.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from itertools import chain
 
 from reports.model import Finding, Report, Status
 from reports.render_markdown import code, escaped
@@ -20,12 +21,20 @@ _ROOM = 4096
 _GRAVEST_FIRST = (Outcome.FAIL, Outcome.INCOMPLETE, Outcome.WAIVED, Outcome.WARN)
 
 
-def export_summary(report: Report, verdict: Verdict | None = None) -> bytes:
-    """Return a report, and the verdict on it where there is one, as at most 1 MiB of Markdown."""
+def export_summary(report: Report, verdict: Verdict | None = None, *, report_sha256: str | None = None) -> bytes:
+    """Return a report, and the verdict on it where there is one, as at most 1 MiB of Markdown.
+
+    Args:
+        report: what was found.
+        verdict: of a policy.
+        report_sha256: id of the report; else that of the verdict, else that of the statement a run would make of it.
+    """
     head = "\n".join((*_head(report, verdict), "", *_tallies(report), ""))
-    rows = list(_judgement_rows(verdict) if verdict else _finding_rows(report))
-    table = _fitted(rows, LARGEST - _ROOM - len(head.encode()))
-    return "\n".join((head, *table, "", *_untested(report), "", *_foot(report, verdict), "")).encode()
+    rows = _judgement_rows(verdict) if verdict else _finding_rows(report)
+    known = report_sha256 or (verdict.report_sha256 if verdict else None)
+    sha256 = known or make_statement(report, declared_subjects(report.system)).sha256
+    foot = (*_untested(report), "", f"Report {code(sha256[:12])}: {NOT_ADVICE}.", "")
+    return "\n".join((head, *_fitted(rows, LARGEST - _ROOM - len(head.encode())), "", *foot)).encode()
 
 
 def _head(report: Report, verdict: Verdict | None) -> Iterator[str]:
@@ -73,14 +82,16 @@ def _found(finding: Finding) -> str:
     return " ".join((finding.summary, *(f"{one.name} = {quantity(one)}." for one in first)))
 
 
-def _fitted(rows: Sequence[str], room: int) -> Sequence[str]:
-    """Return the rows that fit into `room` bytes, and a sentence that counts those that do not."""
-    used = 0
-    for place, row in enumerate(rows):
-        used += len(row.encode()) + 1
-        if used > room:
-            return [*rows[:place], "", f"{counted(len(rows) - place, 'more row')} did not fit; the report has all."]
-    return rows
+def _fitted(rows: Iterator[str], room: int) -> Iterator[str]:
+    """Yield the rows that fit into `room` bytes, and a sentence that counts those that do not."""
+    for row in rows:
+        room -= len(row.encode()) + 1
+        if room < 0:
+            left = sum(1 for _ in chain((row,), rows))
+            yield ""
+            yield f"{counted(left, 'more row')} did not fit; the report has all."
+            return
+        yield row
 
 
 def _untested(report: Report) -> Iterator[str]:
@@ -90,9 +101,3 @@ def _untested(report: Report) -> Iterator[str]:
     listed = ", ".join(code(check) for check in list(skipped)[:20])
     more = f" and {len(skipped) - 20} more" if len(skipped) > 20 else ""
     yield f"**Not tested** ({counted(len(skipped), 'check')}): {listed}{more}."
-
-
-def _foot(report: Report, verdict: Verdict | None) -> Iterator[str]:
-    known = verdict.report_sha256 if verdict else None
-    sha256 = known or make_statement(report, declared_subjects(report.system)).sha256
-    yield f"Report {code(sha256[:12])}: {NOT_ADVICE}."

@@ -31,7 +31,7 @@ def assessment_results(report: Report, verdict: Verdict | None, report_sha256: s
     """Return a report as OSCAL assessment results in JSON; the arguments are those of `reports.export_oscal`."""
     known = report_sha256 or (verdict.report_sha256 if verdict else None)
     written = _Writer(report, verdict, known or make_statement(report, declared_subjects(report.system)).sha256)
-    return (json.dumps(written.document(), ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()
+    return (json.dumps(written.document(), ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def plain(text: str) -> str:

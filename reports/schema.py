@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
+from reports.compare import Comparison
 from reports.model import Report
 from reports.nouns import Noun
 from reports.plot import Plot
@@ -57,6 +58,7 @@ _WRITTEN: Mapping[str, tuple[type[Noun], str]] = {
     "report": (Report, "The predicate of a report's statement, `urn:fedaudit:audit-report:v1`."),
     "system": (System, "The system under review, as a report holds it: the keys of system.toml, each file by digest."),
     "verdict": (Verdict, "What a policy says of a report on a day."),
+    "comparison": (Comparison, "What changed between two reports: the keys of `fedaudit compare --json`."),
 }
 _READ: Mapping[str, tuple[type[Noun], str]] = {
     "policy": (Policy, "policy.toml, read as JSON (dates as strings)."),

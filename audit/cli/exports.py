@@ -23,4 +23,4 @@ def exported(kind: str, statement: Statement, verdict: Verdict | None) -> bytes:
         return export_oscal(statement.report, verdict, report_sha256=statement.sha256)
     from reports.export_summary import export_summary
 
-    return export_summary(statement.report, verdict)
+    return export_summary(statement.report, verdict, report_sha256=statement.sha256)

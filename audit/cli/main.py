@@ -26,8 +26,9 @@ COMMANDS = {
     "sign": ("audit.cli.keys:sign", "Sign or countersign a bundle."),
     "verify": ("audit.cli.verify:verify", "Is a bundle authentic, complete, about this model, and fresh?"),
     "gate": ("audit.cli.gate:gate", "Judge a bundle by a policy; the only command that decides."),
-    "render": ("audit.cli.render:render", "Write the report for other readers: html, md, json."),
+    "render": ("audit.cli.render:render", "Write the report for other readers and tools."),
     "show": ("audit.cli.show:show", "Show a report or one finding in the terminal."),
+    "compare": ("audit.cli.compare:compare_bundles", "Hold two reports side by side."),
     "attack": ("audit.cli.attack:attack", "The privacy attacks alone: list them, or run them on one system."),
     "secagg": ("audit.cli.secagg:secagg", "Secure aggregation alone: parameters, and what they buy."),
     "unlearn": (

@@ -102,7 +102,7 @@ def test_a_rule_that_blocks_without_a_finding_is_a_case() -> None:
     assert told["gate.policy.not_committed"] == "failure"
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(word=hostile)
 @example(word="]]>\ufffe\uffff&#0;")
 def test_hostile_strings_stay_text(word: str) -> None:

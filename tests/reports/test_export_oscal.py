@@ -125,7 +125,7 @@ def test_tokens_are_spelled_as_the_specification_says(control: str, token: str) 
     assert oscal_token(control) == safe_token(control) == token
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(word=hostile)
 @example(word="# [a](x) <b>")
 def test_hostile_strings_stay_text(read: Reader, word: str) -> None:

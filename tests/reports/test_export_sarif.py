@@ -117,6 +117,7 @@ def test_a_required_check_that_is_missing_is_told() -> None:
     assert any("required.missing" in note and "secagg.overflow" in note for note in notes)
 
 
+@pytest.mark.slow
 def test_what_is_cut_is_counted_and_the_gravest_stay(schema: Draft4Validator) -> None:
     [grave] = [one for one in SAMPLE.report.findings if one.check == "attack.linear"]
     report = many(MOST_RESULTS + 2)
@@ -136,7 +137,7 @@ def test_a_rule_has_at_most_ten_tags() -> None:
     assert len(run_of(report)["tool"]["driver"]["rules"][0]["properties"]["tags"]) == 10
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(word=hostile)
 @example(word="{0} [a](1) \\ {{x}}")
 def test_hostile_strings_stay_text(schema: Draft4Validator, word: str) -> None:
