@@ -3,37 +3,14 @@
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from audit.cli.main import run
-from reports.bundle import BundleWriter
 from reports.digests import file_sha256
-from reports.dsse import sign
-from reports.evidence import evidence_root
-from reports.keys import generate
-from reports.model import (
-    Artifact,
-    Basis,
-    Confidentiality,
-    Finding,
-    Interval,
-    Measurement,
-    Model,
-    Provenance,
-    Report,
-    System,
-    fingerprint,
-)
-from reports.nouns import Effort, Severity, Status, Strength
-from reports.statement import declared_subjects, make_statement
+from reports.model import Finding
+from tests.audit.cli.gate_desk import NOW, POLICY, RATE, Desk, finding
 
-NOW = "2026-11-21T12:00:00Z"
-POLICY = 'version = 1\nname = "house"\nfail_on = "medium"\n'
 REQUIRE = '[[require]]\ncheck = "integrity.artifacts"\n'
 WAIVER = """
 [[waivers]]
@@ -50,92 +27,12 @@ GATE_KEYS = {"result", "authentic", "policy", "report", "baseline", "counts", "j
 COMMON_KEYS = {"fedaudit", "command", "exit_code", "code", "message", "hint"}
 
 
-def finding(check: str, status: str, **more: Any) -> Finding:
-    return Finding(
-        check=check,
-        title="No record leaks",
-        status=Status(status),
-        severity=Severity.HIGH,
-        strength=Strength.STATISTICAL,
-        basis=Basis.MEASURED,
-        summary="What was found.",
-        fingerprint=more.pop("fingerprint", fingerprint("ward", check, "")),
-        **more,
-    )
-
-
-RATE = Measurement(
-    name="rate", value=0.001, interval=Interval(low=0.0, high=0.004, confidence=0.95), n=900, method="counted",
-    control=0.9,
-)  # fmt: skip
-SOUND = (
-    finding("attack.linear", "pass", measurements=(RATE,)),
-    finding("integrity.artifacts", "pass", measurements=(RATE,)),
-)
-
-
-@dataclass
-class Desk:
-    """A folder with a signed bundle, its model, whom to trust, and a policy."""
-
-    folder: Path
-
-    def write_policy(self, text: str) -> None:
-        (self.folder / "policy.toml").write_text(text, encoding="utf-8")
-
-    def gate(self, *more: str) -> int:
-        return run(["gate", str(self.folder / "bundle"), "--policy", str(self.folder / "policy.toml"), *more])
-
-    def trusting(self, *more: str) -> int:
-        trust, model = str(self.folder / "trust.toml"), str(self.folder / "model.bin")
-        return self.gate("--trust", trust, "--subject", model, "--now", NOW, *more)
-
-    def unsigned(self, *more: str) -> int:
-        return self.gate("--unsigned", "--now", NOW, *more)
-
-
 @pytest.fixture
 def desk(tmp_path: Path) -> Callable[..., Desk]:
-    key = generate()
-    (tmp_path / "model.bin").write_bytes(b"weights")
-    (tmp_path / "auditor.pub").write_bytes(key.public.to_pem())
-    (tmp_path / "trust.toml").write_text(
-        'version = 1\nwithheld = "allow"\n[require]\nauditor = 1\n[[keys]]\n'
-        'name = "A. Auditor"\nrole = "auditor"\npublic_key = "auditor.pub"\n'
-    )
+    made = Desk(tmp_path)
 
     def build(*findings: Finding, policy: str = POLICY) -> Desk:
-        moment = datetime(2026, 11, 20, 12, tzinfo=UTC)
-        checkpoint = Artifact(
-            path="model.bin", sha256=file_sha256(tmp_path / "model.bin"), size=7, kind="model.checkpoint"
-        )
-        source = Artifact(path="system.toml", sha256="0" * 64, size=1, kind="system")
-        system = System(name="ward", version="1", model=Model(checkpoint=checkpoint), source=source)
-        provenance = Provenance(
-            tool_version="0.1.0",
-            root_seed=7,
-            seed_source="chosen",
-            effort=Effort.STANDARD,
-            python="3.11",
-            platform="linux-x86_64",
-            threads=1,
-            packages={},
-            started=moment,
-            finished=moment,
-        )
-        with BundleWriter(tmp_path / "bundle") as writer:
-            writer.put_evidence(b"plot", "text/plain", Confidentiality.PUBLIC, "a plot")
-            writer.put_evidence(b"digits", "text/plain", Confidentiality.RESTRICTED, "digits")
-            report = Report(
-                system=system,
-                findings=tuple(sorted(findings or SOUND, key=lambda one: one.check)),
-                evidence=writer.evidence,
-                evidence_root=evidence_root(writer.evidence),
-                provenance=provenance,
-            )
-            body = make_statement(report, declared_subjects(system)).body
-            writer.finish(body, [sign(body, key)])
-        made = Desk(tmp_path)
+        made.bundle(*findings)
         made.write_policy(policy)
         return made
 
