@@ -14,6 +14,7 @@ from reports.bundle import read_bundle
 from reports.errors import FedauditError
 from reports.model import Finding, Status
 from reports.nouns import moment_text
+from reports.proof import inclusion
 from reports.statement import PREDICATE_TYPE, Statement
 from reports.view import View, view_of
 from reports.view_finding import FindingView, NumberRow
@@ -26,29 +27,52 @@ _COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow", "skipped":
 @command("show")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("finding", required=False)
-def show(bundle: Path, finding: str | None) -> Answer:
+@click.option("--proof", metavar="SHA256", help="Prove that evidence with this digest is in the report (RFC 6962).")
+def show(bundle: Path, finding: str | None, proof: str | None) -> Answer:
     """Show the report in BUNDLE, or one FINDING of it: a check id, or six or more digits of a fingerprint.
 
     What is shown is what the report says; 'fedaudit verify' tells whether to believe it.
     """
+    if finding and proof:
+        raise click.UsageError("--proof is about evidence: it takes no FINDING")
     statement = read_bundle(bundle).statement
     report = statement.report
+    if proof:
+        return _proved(statement, proof)
     wanted = _wanted(report.findings, finding) if finding else report.findings
     view = view_of(statement)
     counts = Counter(found.status for found in report.findings)
     fields = {
-        "report": {
-            "sha256": statement.sha256,
-            "system": report.system.name,
-            "version": report.system.version,
-            "finished": moment_text(report.provenance.finished),
-            "predicate_type": PREDICATE_TYPE,
-        },
+        "report": _about(statement),
         "counts": {str(status): counts[status] for status in Status},
         "findings": [found.model_dump(mode="json") for found in wanted],
     }
     lines = _finding_lines(view, wanted) if finding else _report_lines(view, statement)
     return Answer(text="\n".join(lines), fields=fields)
+
+
+def _about(statement: Statement) -> dict[str, str]:
+    report = statement.report
+    return {
+        "sha256": statement.sha256,
+        "system": report.system.name,
+        "version": report.system.version,
+        "finished": moment_text(report.provenance.finished),
+        "predicate_type": PREDICATE_TYPE,
+    }
+
+
+def _proved(statement: Statement, sha256: str) -> Answer:
+    """Return the proof that a piece of evidence is under the report's evidence root."""
+    report = statement.report
+    proof = inclusion(report.evidence, sha256.lower(), report.evidence_root)
+    lines = [
+        f"leaf {proof.index} of {proof.size} under the evidence root {proof.root}",
+        f"  {_line(proof.leaf)}",
+        *(f"  sibling {one}" for one in proof.path),
+        "Not verified here: that the root is signed, 'fedaudit verify' tells.",
+    ]
+    return Answer(text="\n".join(lines), fields={"report": _about(statement), "proof": proof.model_dump(mode="json")})
 
 
 def _wanted(findings: Sequence[Finding], word: str) -> tuple[Finding, ...]:
