@@ -24,7 +24,7 @@ def require_lint_alone(ctx: click.Context) -> None:
     for option in ctx.command.params:
         name = option.name or ""
         said = ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        if said and name not in MEANT_FOR_LINT:
+        if said and option.expose_value and name not in MEANT_FOR_LINT:  # --json and its like are not exposed
             word = "BUNDLE" if isinstance(option, click.Argument) else option.opts[0]
             raise click.UsageError(f"--lint looks at the files that judge, not at a report: remove {word}")
 
