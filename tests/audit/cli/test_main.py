@@ -34,6 +34,7 @@ def loaded_by(*arguments: str) -> set[str]:
         (["--help"], HEAVIER_STILL),
         (["verify", "no-such-bundle", "--trust", "no-such-file"], HEAVIER_STILL),
         (["gate", "no-such-bundle", "--policy", "no-such-file", "--unsigned"], HEAVIER_STILL),
+        (["compare", "no-such-bundle", "no-such-bundle"], HEAVIER_STILL),
         (["render", "no-such-bundle", "--format", "md", "-o", "-"], HEAVY),
         (["show", "no-such-bundle"], HEAVY),
         (["keygen", "--help"], HEAVY),
