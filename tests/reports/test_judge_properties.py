@@ -10,6 +10,7 @@ from reports.judge import Result, judge
 from reports.model import (
     Artifact,
     Basis,
+    ControlRow,
     Finding,
     Interval,
     Measurement,
@@ -19,7 +20,7 @@ from reports.model import (
     fingerprint,
 )
 from reports.nouns import Severity, Status, Strength
-from reports.policy import Policy
+from reports.policy import Policy, Support
 
 TODAY = date(2026, 11, 21)
 CHECKS, NAMES, GRID = ("a.b", "a.c", "d.e"), ("m", "other"), (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -205,6 +206,49 @@ def test_a_pass_is_earned(found: list[Finding], rules: dict[str, Any]) -> None:
             assert all(end <= rule["limit"] if rule["op"] == "<=" else end >= rule["limit"] for end in ends)
             assert number.interval is not None or finding.strength == "exact"
             assert rule["min_n"] is None or (number.n or 0) >= rule["min_n"]
+
+
+STATES = ("supported", "insufficient", "not-assessed", "contradicted")
+"""Of a row of the table of duties, best first."""
+DUTY = "EU-AIA:15(5)"
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> ControlRow:
+    return ControlRow(
+        control=draw(st.sampled_from((DUTY, DUTY, "EU-AIA:15(3)"))),
+        title="Resist attacks",
+        role="provider",
+        law_version="2024-07-12",
+        applicability="applies",
+        applicability_reason="high-risk",
+        ceiling="direct",
+        state=draw(st.sampled_from(("supported",) * 3 + STATES)),  # type: ignore[arg-type]  # its words
+        support=draw(st.sampled_from((None, *(str(support) for support in Support)))),  # type: ignore[arg-type]
+        next_step="Run the attacks.",
+    )
+
+
+def required(support: Support | None, table: list[ControlRow]) -> Result:
+    rule = {"control": DUTY} | ({"min_support": support} if support else {})
+    shown = report([]).model_copy(update={"controls": tuple(table)})
+    return judge(shown, Policy.model_validate({"version": 1, "name": "house", "require": [rule]}), TODAY).result
+
+
+@MANY
+@given(table=st.lists(rows(), max_size=3), least=st.sampled_from([None, *Support]), change=st.sampled_from(STATES[1:]))
+def test_a_duty_with_less_behind_it_never_helps(table: list[ControlRow], least: Support | None, change: str) -> None:
+    result = required(least, table)
+    mine = [row for row in table if row.control == DUTY]
+    enough = {str(support) for support in Support if support.at_least(least or Support.PARTIAL)}
+    earned = bool(mine) and all(row.state == "supported" and row.support in enough for row in mine)
+    assert (result is Result.PASSED) == earned
+    if earned:
+        return
+    worse = [row.model_copy(update={"state": change}) for row in table]
+    bare = [row.model_copy(update={"support": None}) for row in table]
+    for other in (required(Support.DIRECT, table), required(least, worse), required(least, bare), required(least, [])):
+        assert other is not Result.PASSED
 
 
 @MANY
