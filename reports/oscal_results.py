@@ -51,6 +51,7 @@ class _Writer:
     def __init__(self, report: Report, verdict: Verdict | None, report_id: str) -> None:
         self._report, self._verdict, self._id = report, verdict, report_id
         self._standings = Standings(verdict)
+        self._pieces = {piece.sha256: piece for piece in report.evidence}
         self._moment = moment_text(report.provenance.finished)
         self._rows = tuple(row for row in report.controls if not _beside_the_point(row))
 
@@ -135,9 +136,8 @@ class _Writer:
         return observed | ({"remarks": remarks} if (remarks := " ".join(_remarks(finding))) else {})
 
     def _evidence(self, finding: Finding) -> Iterator[dict[str, object]]:
-        pieces = {piece.sha256: piece for piece in self._report.evidence}
         for sha256 in finding.evidence:
-            piece = pieces[sha256]
+            piece = self._pieces[sha256]
             yield {
                 "href": f"evidence/{piece.path}",
                 "description": escaped(piece.name) or sha256,
@@ -147,7 +147,7 @@ class _Writer:
     def _finding(self, row: ControlRow) -> dict[str, object]:
         token = safe_token(row.control)
         told: dict[str, object] = {
-            "uuid": self._uuid("control", row.control),
+            "uuid": self._uuid("control", row.control, row.law_version),
             "title": escaped(row.control) or token,
             "description": escaped(row.title) or token,
             "props": _properties(

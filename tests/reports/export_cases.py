@@ -4,7 +4,7 @@ from datetime import date
 from typing import Any
 
 from reports.judge import Verdict, judge
-from reports.model import ControlRow, Report, Status
+from reports.model import ControlRow, Report, Status, fingerprint
 from reports.policy import Policy
 from tests.reports.sample_report import Sample, sample
 
@@ -52,8 +52,12 @@ def with_rows() -> Report:
 def many(count: int) -> Report:
     """Return the sample report with one failed finding told `count` times."""
     [failed] = [one for one in SAMPLE.report.findings if one.check == "attack.labels"]
-    copies = tuple(failed.model_copy(update={"key": f"client={i:06}"}) for i in range(count))
-    return SAMPLE.report.model_copy(update={"findings": copies})
+    keys = [f"client={number:06}" for number in range(count)]
+    copies = [
+        failed.model_copy(update={"key": key, "fingerprint": fingerprint("ward-triage", failed.check, key)})
+        for key in keys
+    ]
+    return SAMPLE.report.model_copy(update={"findings": tuple(copies)})
 
 
 def statuses(made: Sample, *wanted: Status) -> set[str]:
