@@ -32,11 +32,14 @@ def apply_waivers(
 ) -> Waived:
     """Excuse what a waiver in force covers; say so of each waiver that is not in force or covers nothing."""
     locked = _locked(judgements, policy)
+    places: dict[str, list[int]] = {}
+    for place, judgement in enumerate(judgements):
+        places.setdefault(judgement.check, []).append(place)
     excused: dict[int, str] = {}
     warnings: list[Judgement] = []
     states: list[WaiverState] = []
     for index, waiver in enumerate(waivers):
-        covered = [place for place, judgement in enumerate(judgements) if _covers(waiver, judgement)]
+        covered = [place for place in places.get(waiver.check, ()) if _covers(waiver, judgements[place])]
         open_to_it = [place for place in covered if place not in locked]
         misfit = _misfit(waiver, system, subject_sha256s)
         state = _state(waiver, today, bool(open_to_it) and not misfit)
@@ -90,11 +93,8 @@ def _locked_rules(policy: Policy) -> Iterator[str]:
 
 
 def _covers(waiver: Waiver, judgement: Judgement) -> bool:
-    return (
-        judgement.check == waiver.check
-        and judgement.outcome == waiver.outcome
-        and waiver.fingerprint in (None, judgement.fingerprint)
-    )
+    """Tell whether a waiver names a judgement of its check."""
+    return judgement.outcome == waiver.outcome and waiver.fingerprint in (None, judgement.fingerprint)
 
 
 def _misfit(waiver: Waiver, system: str, subject_sha256s: Sequence[str]) -> str:

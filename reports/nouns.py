@@ -12,6 +12,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_HALF_A_PAIR = re.compile(r"[\ud800-\udfff]")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 LARGEST_INTEGER = 2**53 - 1
@@ -22,7 +23,7 @@ def printable(text: str) -> str:
     """Return `text` as it is; a control character other than tab and newline, or a lone surrogate, is a ValueError."""
     if found := _CONTROL.search(text):
         raise ValueError(f"holds the control character U+{ord(found.group()):04X}; remove it")
-    if any("\ud800" <= letter <= "\udfff" for letter in text):
+    if _HALF_A_PAIR.search(text):
         raise ValueError("holds half of a surrogate pair; write the text as valid Unicode")
     return text
 

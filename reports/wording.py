@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 
 from reports.model import Interval, Measurement, Status, Strength
 
@@ -110,6 +111,7 @@ def number(value: float, apart_from: Collection[float] = ()) -> str:
     return text
 
 
+@lru_cache(maxsize=4096)  # a verdict of 10^4 findings asks for 0, 1 and the same few limits all the time
 def _rounded(value: float, digits: int) -> str:
     size = abs(value)
     if value == int(value) and size < 1e15:
