@@ -1,4 +1,8 @@
-"""Rule f of the judge: somebody answers, for a time, for what was found; it stays visible, and it expires."""
+"""Rule f of the judge: somebody answers, for a time, for what was found; it stays visible, and it expires.
+
+A waiver excuses one kind of outcome. So "stricter never helps" holds of the rules, not of what is excused of them: a
+larger `min_n` turns a failure into lack of trials, and a waiver for what is incomplete then covers it.
+"""
 
 from collections.abc import Iterator, Sequence
 from datetime import date
