@@ -1,8 +1,8 @@
 """The findings as JUnit XML: the form in which every CI service counts tests.
 
 A suite is the first part of a check's id, a case one finding. What is undecided never counts as passed: it is an error,
-or, where a policy has judged and no rule waits for it, skipped. Blocking judgements that speak of no finding are cases
-of a suite `gate`, so that the page of a CI service is never greener than the verdict.
+or, where a policy has judged and no rule waits for it, skipped. What a rule of the policy blocks on its own account is
+a case of a suite `gate`, so that the page of a CI service is never greener than the verdict.
 
 There is no standard; elements and attributes are those that the schema of Jenkins' xUnit plug-in allows.
 """
@@ -13,7 +13,7 @@ from itertools import groupby
 from xml.etree import ElementTree as ET  # only writes
 
 from reports.model import Finding, Report, Status
-from reports.standing import Standing, Standings, about_no_finding
+from reports.standing import Standing, Standings, told_by_rules
 from reports.verdict import Judgement, Outcome, Verdict, called
 from reports.wording import interval_text, number, visible
 
@@ -31,7 +31,7 @@ def export_junit(report: Report, verdict: Verdict | None = None) -> bytes:
         _suite(name, moment, [_case(one, standings.of(one), verdict is not None) for one in found])
         for name, found in groupby(report.findings, key=lambda one: one.check.partition(".")[0])
     ]
-    if judged := [_judged(one) for one in about_no_finding(verdict)]:
+    if judged := [_judged(one) for one in told_by_rules(verdict)]:
         suites.append(_suite(GATE, moment, judged))
     root = ET.Element("testsuites", {"name": xml_text(f"{report.system.name} {report.system.version}")})
     root.extend(suites)

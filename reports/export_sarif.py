@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from reports.model import Finding, Report, Status
 from reports.nouns import moment_text
-from reports.standing import Standing, Standings, about_no_finding
+from reports.standing import Standing, Standings, told_by_rules
 from reports.verdict import Outcome, Verdict
 from reports.version import VERSION
 from reports.wording import visible
@@ -141,7 +141,7 @@ def _invocation(report: Report, verdict: Verdict | None, places: dict[str, int],
 
 
 def _verdict_notes(verdict: Verdict | None) -> Iterable[dict[str, object]]:
-    for judgement in about_no_finding(verdict):
+    for judgement in told_by_rules(verdict):
         level = "note" if judgement.outcome is Outcome.WAIVED else "error"
         yield _note(level, f"{judgement.rule}, {judgement.code}: {judgement.message}")
 

@@ -46,10 +46,11 @@ def _grouped(pairs: Sequence[tuple[str, Judgement]]) -> Mapping[str, Sequence[Ju
     return found
 
 
-def about_no_finding(verdict: Verdict | None) -> tuple[Judgement, ...]:
-    """Return what blocks, or is excused, and speaks of no finding: a check that is missing, a policy not committed.
+def told_by_rules(verdict: Verdict | None) -> tuple[Judgement, ...]:
+    """Return what blocks, or is excused, by a rule of its own: a check that is missing, a limit that a pass breaks.
 
-    An export that lists findings alone would lose these, and look better than the verdict is.
+    An export that lists findings alone would lose these, and look better than the verdict is. The rule `findings` only
+    repeats what each finding says of itself.
     """
     kinds = (*_BLOCKING, Outcome.WAIVED)
-    return tuple(j for j in (verdict.judgements if verdict else ()) if j.fingerprint is None and j.outcome in kinds)
+    return tuple(j for j in (verdict.judgements if verdict else ()) if j.rule != "findings" and j.outcome in kinds)

@@ -17,6 +17,10 @@ WAIVER = {
 }  # fmt: skip
 
 
+LIMIT = {"check": "integrity.accuracy", "measurement": "accuracy", "op": ">=", "limit": 0.95}
+"""Of a policy, stricter than the check's own: the check passes, the rule does not."""
+
+
 def verdict_on(report: Report, **keys: Any) -> Verdict:
     """Return what a policy says of a report: medium failures block, unless the keys say otherwise."""
     policy = Policy.model_validate({"version": 1, "name": "house", "fail_on": "medium", **keys})

@@ -10,7 +10,7 @@ from reports.export_junit import export_junit, xml_text
 from reports.model import Report, Status
 from reports.verdict import Verdict
 from reports.wording import visible
-from tests.reports.export_cases import SAMPLE, WAIVER, statuses, verdict_on
+from tests.reports.export_cases import LIMIT, SAMPLE, WAIVER, statuses, verdict_on
 from tests.reports.hostile import hostile, report_of
 
 # the schema of Jenkins' xUnit plug-in (junit-10.xsd), as far as it speaks of what stands here: attributes and children
@@ -90,6 +90,34 @@ def test_what_is_undecided_is_an_error_where_a_rule_waits_for_it_and_never_passe
 ) -> None:
     root = page(SAMPLE.report, verdict_on(SAMPLE.report, **keys))
     assert outcomes(root)["attack.membership"] == tag
+
+
+def test_a_limit_that_a_passing_check_breaks_is_a_case() -> None:
+    told = outcomes(page(SAMPLE.report, verdict_on(SAMPLE.report, threshold=[LIMIT])))
+    assert (told["integrity.accuracy"], told["gate.threshold.broken"]) == ("passed", "failure")
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"threshold": [LIMIT]},
+        {"threshold": [{**LIMIT, "limit": 0.9}]},  # the interval straddles it
+        {"threshold": [{**LIMIT, "limit": 0.5, "min_n": 5000}]},
+        {"require": [{"check": "integrity.accuracy", "min_strength": "exact"}]},
+        {"require": [{"check": "secagg.overflow"}]},
+        {"require": [{"control": "EU-AIA:15(3)"}]},
+        {"require": [{"check": "integrity.accuracy"}], "min_effort": "full"},
+        {"require": [{"check": "integrity.accuracy"}], "require_commitment": True},
+    ],
+)
+def test_the_page_is_never_greener_than_the_verdict(keys: dict[str, object]) -> None:
+    passing = tuple(one for one in SAMPLE.report.findings if one.status is Status.PASS)
+    report = SAMPLE.report.model_copy(update={"findings": passing})
+    verdict = verdict_on(report, fail_on=None, **keys)
+    assert verdict.exit_code in (1, 3)
+    root = page(report, verdict)
+    require_form(root)
+    assert int(str(root.get("failures"))) + int(str(root.get("errors"))) == 1
 
 
 def test_a_rule_that_blocks_without_a_finding_is_a_case() -> None:

@@ -12,7 +12,7 @@ from reports.export_sarif import MOST_RESULTS, export_sarif, message
 from reports.model import Report, Status
 from reports.verdict import Verdict
 from reports.wording import visible
-from tests.reports.export_cases import SAMPLE, WAIVER, many, statuses, verdict_on
+from tests.reports.export_cases import LIMIT, SAMPLE, WAIVER, many, statuses, verdict_on
 from tests.reports.hostile import hostile, report_of
 
 Run = dict[str, Any]
@@ -117,7 +117,12 @@ def test_a_required_check_that_is_missing_is_told() -> None:
     assert any("required.missing" in note and "secagg.overflow" in note for note in notes)
 
 
-@pytest.mark.slow
+def test_a_limit_that_a_passing_check_breaks_is_told() -> None:
+    run = run_of(SAMPLE.report, verdict_on(SAMPLE.report, threshold=[LIMIT]))
+    notes = [n["message"]["text"] for n in run["invocations"][0]["toolExecutionNotifications"]]
+    assert any(note.startswith("threshold[0]") and "integrity.accuracy" in note for note in notes)
+
+
 def test_what_is_cut_is_counted_and_the_gravest_stay(schema: Draft4Validator) -> None:
     [grave] = [one for one in SAMPLE.report.findings if one.check == "attack.linear"]
     report = many(MOST_RESULTS + 2)
