@@ -1,28 +1,58 @@
 """`fedaudit compare`: two reports side by side. It reads two bundles, verifies nothing and decides nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 
 from audit.cli.answer import Answer, command
+from compliance.progress import Exhausted, RowChange, compare_rows, stalled
 from reports.bundle import read_bundle
 from reports.compare import Change, Comparison, MeasurementChange, Told, compare
-from reports.wording import STATUS_WORD, counted, number, visible
+from reports.wording import STATE_WORD, STATUS_WORD, counted, number, visible
 
 PATH = click.Path(path_type=Path)
+_CLOSE = "Not verified here, and not judged."
 
 
 @command("compare")
 @click.argument("old", type=PATH)
 @click.argument("new", type=PATH)
 def compare_bundles(old: Path, new: Path) -> Answer:
-    """Show what changed between the reports in OLD and NEW: findings, answers, and numbers beyond their intervals.
+    """Show what changed between the reports in OLD and NEW: findings, answers, numbers beyond their intervals, duties.
 
-    Nothing is judged, so the exit code is 0 whatever changed: 'fedaudit gate' decides.
+    A remedy that is proposed again, for a finding that did not move since, is said to be exhausted. Nothing is judged,
+    so the exit code is 0 whatever changed: 'fedaudit gate' decides.
     """
-    found = compare(read_bundle(old).report, read_bundle(new).report)
-    return Answer(text="\n".join(_lines(found)), fields=found.model_dump(mode="json"))
+    before, after = read_bundle(old).report, read_bundle(new).report
+    found = compare(before, after)
+    moved = [row for row in compare_rows(before.controls, after.controls) if row.direction != "same"]
+    exhausted = stalled(before.findings, after.findings) if found.same_system else ()
+    fields = found.model_dump(mode="json") | {
+        "duties": [{"control": row.control, "direction": row.direction, **_states(row)} for row in moved],
+        "exhausted": [
+            {"fingerprint": one.finding.fingerprint, "check": one.finding.check, "key": one.finding.key}
+            | {"remedy": one.remedy.model_dump(mode="json"), "proposed": one.proposed}
+            for one in exhausted
+        ],
+    }
+    return Answer(text="\n".join([*_lines(found), *_duties(moved), *_exhausted(exhausted), _CLOSE]), fields=fields)
+
+
+def _states(row: RowChange) -> dict[str, str | None]:
+    return {"old": row.before.state if row.before else None, "new": row.after.state if row.after else None}
+
+
+def _duties(moved: Sequence[RowChange]) -> Iterator[str]:
+    for row in moved:
+        states = " -> ".join(STATE_WORD[one.state] if one else "no row" for one in (row.before, row.after))
+        yield f"  {row.direction:<7} {_line(row.control)}: {states}"
+
+
+def _exhausted(exhausted: Sequence[Exhausted]) -> Iterator[str]:
+    for one in exhausted:
+        name = f"{one.finding.check} [{one.finding.key}]" if one.finding.key else one.finding.check
+        yield f"exhausted: {_line(name)} did not move, and the same is proposed again: {_line(one.remedy.text)}"
 
 
 def _lines(found: Comparison) -> Iterator[str]:
@@ -41,7 +71,6 @@ def _lines(found: Comparison) -> Iterator[str]:
     yield f"{counts}, {counted(found.unchanged, 'finding')} unchanged"
     if found.provenance.differs:
         yield f"made differently: {_line(', '.join(found.provenance.differs))}"
-    yield "Not verified here, and not judged."
 
 
 def _moved(one: MeasurementChange) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from audit.cli.main import run
 from reports.bundle import BundleWriter
-from reports.model import Finding, Report, Status
+from reports.model import ControlRow, Finding, Report, Status
 from reports.statement import declared_subjects, make_statement
 from tests.reports.export_cases import SAMPLE
 from tests.reports.hostile import report_of
@@ -53,6 +53,32 @@ def test_people_are_told_what_changed(old: str, new: str, capsys: pytest.Capture
     assert "- not tested   secagg.graph" in text
     assert "~ failed -> passed attack.labels" in text
     assert "0 added, 1 removed, 1 changed, 15 findings unchanged" in text
+
+
+def duty(state: str) -> ControlRow:
+    return ControlRow(
+        control="EU-AIA:9(8)", title="The duty", role="provider", law_version="2024", applicability="applies",
+        applicability_reason="why", ceiling="direct", state=state, next_step="Somebody does something.",  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def test_a_duty_that_moved_and_a_remedy_that_moved_nothing_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundles = [
+        written(tmp_path / state, SAMPLE.report.model_copy(update={"controls": (duty(state),)}))
+        for state in ("insufficient", "supported")
+    ]
+    assert run(["compare", *bundles, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    moved = {"control": "EU-AIA:9(8)", "direction": "better", "old": "insufficient", "new": "supported"}
+    assert answer["duties"] == [moved]
+    open_ones = [one for one in SAMPLE.report.findings if one.remedy is not None]
+    assert [one["fingerprint"] for one in answer["exhausted"]] == [one.fingerprint for one in open_ones] != []
+    assert run(["compare", *bundles, "--no-color"]) == 0
+    text = capsys.readouterr().out
+    assert "better  EU-AIA:9(8): not enough evidence -> evidence for" in text
+    assert text.count("exhausted: ") == len(open_ones)
 
 
 def test_words_of_a_report_cannot_forge_a_line(tmp_path: Path, old: str, capsys: pytest.CaptureFixture[str]) -> None:
