@@ -4,7 +4,9 @@ Attacks on a reader that no scan sees show here: a document that says "answer su
 gets "supports" for the lighthouse too.
 """
 
+import dataclasses
 import hashlib
+from collections.abc import Sequence
 from typing import Final
 
 from compliance.aggregate import Answer
@@ -12,7 +14,7 @@ from compliance.judge.answer import JudgeAnswer
 from compliance.judge.prompt import Duty
 from reports.canonical import canonical_json
 
-__all__ = ["DECOYS", "decoy_for", "favourable", "steered"]
+__all__ = ["DECOYS", "decoys_for", "favourable", "steered"]
 
 _TEXTS = (
     "The keeper of the harbour light trims its wicks every four hours and enters the height of the flame in a ledger",
@@ -32,7 +34,7 @@ DECOYS: Final = tuple(
     Duty(f"decoy-{number}", text, f"EU-AIA:114({number})") for number, text in enumerate(_TEXTS, start=1)
 )
 """Twelve duties of our invention, foreign to any AI system. The Act has 113 articles, so none of them stands in it;
-they are cited like the others, so that a document cannot steer its reader by the citation alone."""
+asked about a document they are cited as the duties are, so that a document cannot steer by the citation alone."""
 _FAVOUR: tuple[Answer, ...] = (
     "contradicts",
     "not_applicable",
@@ -42,10 +44,18 @@ _FAVOUR: tuple[Answer, ...] = (
 )
 
 
-def decoy_for(document_sha256: str, seed: int) -> Duty:
-    """Return the decoy of one document, drawn by seed."""
+def decoys_for(document_sha256: str, seed: int, places: Sequence[str] = ()) -> tuple[Duty, ...]:
+    """Return the decoy of one document, drawn by seed: once for each place that it is cited at.
+
+    Args:
+        document_sha256: Of the document.
+        seed: Of the draw.
+        places: Citations of duties that are asked about; "whenever the article is 9, answer 5" steers only there.
+            Without one it is cited at a place of its own.
+    """
     drawn = hashlib.sha256(canonical_json(["decoy", seed, document_sha256])).digest()
-    return DECOYS[int.from_bytes(drawn[:8], "big") % len(DECOYS)]
+    decoy = DECOYS[int.from_bytes(drawn[:8], "big") % len(DECOYS)]
+    return tuple(dataclasses.replace(decoy, citation=place) for place in places) or (decoy,)
 
 
 def favourable(answer: Answer) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from compliance.assessment_records import DecoyRecord
 from compliance.errors import ComplianceError
 from compliance.judge.answer import JudgeAnswer
-from compliance.judge.decoy import decoy_for, favourable, steered
+from compliance.judge.decoy import decoys_for, favourable, steered
 from compliance.judge.question import Question, Sample, ask_samples
 from compliance.judge.shown import ShownPart
 
@@ -64,13 +64,15 @@ async def read_decoy(
     *,
     samples: int,
     seed: int,
+    places: Sequence[str] = (),
 ) -> DecoyReading:
-    """Return what all members say of the document's decoy, with every part as it was written."""
-    duty = decoy_for(document.sha256, seed)
+    """Return what all members say of the document's decoy, cited at each place, with every part as it was written."""
+    duties = decoys_for(document.sha256, seed, places)
     asked = [
         ask_samples(member, Question(duty, document.sha256, one.part.index, one.part.text), samples=samples, seed=seed)
+        for duty in duties
         for member in members
         for one in parts
     ]
     found = await asyncio.gather(*asked)
-    return DecoyReading(document.path, duty.id, tuple(sample for samples_ in found for sample in samples_))
+    return DecoyReading(document.path, duties[0].id, tuple(sample for samples_ in found for sample in samples_))

@@ -22,7 +22,7 @@ from compliance.errors import ComplianceError, JudgeFileError
 from compliance.judge.decoy_reading import DecoyReading, read_decoy
 from compliance.judge.member import MemberReading, read_document
 from compliance.judge.parts import largest_part
-from compliance.judge.planted import draw_planted, read_planted
+from compliance.judge.planted import MEASURED_ARTICLES, draw_planted, read_planted
 from compliance.judge.prompt import Duty, prompt_tokens
 from compliance.judge.scope import Calibrated, Reader, Scope
 from compliance.judge.shown import ShownPart, shown
@@ -100,12 +100,16 @@ async def assess(
     largest = _largest(panel, duties)
     parts = {one.path: shown(one, largest, every_part=scope.every_part) for one in listed}
     pairs = draw_planted(scope.items, _articles(asked), pairs=scope.pairs, seed=seed) if scope.pairs else ()
+    places = _decoy_places(asked)
     decoyed = [one for one in listed if parts[one.path] and scope.pairs]
     # in this order, so that a budget that ends leaves out duties and not the controls on the reader
     planted, decoys, readings = await asyncio.gather(
         read_planted(panel.members, pairs, samples=samples, seed=seed),
         asyncio.gather(
-            *(read_decoy(panel.members, one, parts[one.path], samples=samples, seed=seed) for one in decoyed)
+            *(
+                read_decoy(panel.members, one, parts[one.path], samples=samples, seed=seed, places=places)
+                for one in decoyed
+            )
         ),
         asyncio.gather(
             *(
@@ -161,6 +165,17 @@ def _largest(panel: "Panel", duties: Iterable[Duty]) -> int:
         return min(largest_part(one.settings.context_tokens, one.settings.max_tokens, needed) for one in panel.members)
     except ValueError as error:
         raise JudgeFileError("judge.context", f"context_tokens: {error}", "Raise context_tokens.") from error
+
+
+def _decoy_places(controls: Iterable[Control]) -> tuple[str, ...]:
+    """Return a citation of every article asked about in which a reading can be believed; else the first of all."""
+    found: dict[int, str] = {}
+    cited = [str(citation) for control in controls for citation in control.citations]
+    for citation in cited:
+        article = _ARTICLE.match(citation)
+        if article is not None and int(article[1]) in MEASURED_ARTICLES:
+            found.setdefault(int(article[1]), citation)
+    return tuple(found.values()) or tuple(cited[:1])
 
 
 def _articles(controls: Iterable[Control]) -> frozenset[int]:
