@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from compliance.errors import JudgeFileError
-from reports.model import CheckId, Finding, Measurement, MeasurementName, Status
+from reports.model import CheckId, Finding, Measurement, MeasurementName, Status, Strength
 from reports.nouns import Count, Day, FiniteNumber, Noun, Text, Word
 from reports.tomlfile import parse_noun, read_toml
 
@@ -26,7 +26,7 @@ ADVICE: dict[Kept, str] = {
     "broken": "the whole interval lies beyond the limit",
     "undecided": "the interval holds the limit; more trials are needed",
     "too_few_trials": "fewer trials were made than were promised",
-    "low_confidence": "the interval has less confidence than was promised",
+    "low_confidence": "no interval, or one of less confidence than was promised",
     "not_measured": "nobody measured it",
     "not_decided": "its finding decides nothing",
 }
@@ -146,6 +146,8 @@ def _state(promise: Promise, finding: Finding, figure: Measurement) -> Kept:
     if promise.min_n is not None and (figure.n is None or figure.n < promise.min_n):
         return "too_few_trials"
     interval = figure.interval
+    if interval is None and finding.strength is not Strength.EXACT:
+        return "low_confidence"  # an estimate alone carries none
     if interval is not None and interval.confidence < promise.confidence:
         return "low_confidence"
     low, high = (figure.value, figure.value) if interval is None else (interval.low, interval.high)

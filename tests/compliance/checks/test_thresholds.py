@@ -77,6 +77,13 @@ def test_a_promise_is_kept_or_broken_by_a_whole_interval_of_what_was_promised(
     assert (result.remedy is None) == (status is Status.PASS)
 
 
+def test_an_estimate_without_an_interval_keeps_no_promise_and_an_exact_figure_needs_none(tmp_path: Path) -> None:
+    bare = membership(measured(0.001, 0.002).model_copy(update={"interval": None}))
+    assert answer(tmp_path, [bare]).status is Status.INCONCLUSIVE
+    exact = bare.model_copy(update={"strength": Strength.EXACT})
+    assert answer(tmp_path, [exact]).status is Status.PASS
+
+
 def test_one_broken_finding_of_several_breaks_the_promise(tmp_path: Path) -> None:
     good, bad = membership(measured(0.001, 0.009)), membership(measured(0.02, 0.04))
     assert answer(tmp_path, [good, bad]).status is Status.FAIL
