@@ -19,7 +19,7 @@ from audit.plan import Planned, capabilities, plan
 from compliance.catalogue import Catalogue, load_catalogue
 from compliance.errors import CatalogueError
 from compliance.evidence import control_rows
-from reports.bundle import BundleWriter
+from reports.bundle_writer import BundleWriter
 from reports.check import Check, Context, Options, discover, unique
 from reports.context import EvidenceStore
 from reports.dsse import sign

@@ -1,22 +1,18 @@
-"""A bundle on disk: `report.dsse.json`, `evidence/`, `render/`. Written whole or not at all, read without trust.
+"""A bundle on disk: `report.dsse.json`, `evidence/`, `render/`. Read without trust (`reports.bundle_writer` writes it).
 
 Only the envelope is a root of trust. Reading a bundle here says what it claims; `reports.verify` says what is so.
 """
 
-import glob
-import hashlib
 import os
-import shutil
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
 
-from reports.dsse import PAYLOAD_TYPE, Envelope, Signature, parse_envelope
+from reports.dsse import Envelope, parse_envelope
+from reports.durable import sync_folder, write_new
 from reports.errors import BundleError, ReportError
-from reports.evidence import ENVELOPE, FOLDER, RENDERINGS, may_be_withheld, suffix_of
+from reports.evidence import ENVELOPE
 from reports.keys import PrivateKey
-from reports.model import Confidentiality, Evidence, Report, evidence_path
+from reports.model import Report
 from reports.regular import open_regular
 from reports.statement import Statement, parse_statement
 
@@ -104,141 +100,9 @@ def add_signature(path: Path, key: PrivateKey) -> Bundle:
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.envelope")  # not inside: a bundle holds nothing unsigned
     partial.unlink(missing_ok=True)
     try:
-        _write(partial, envelope.to_bytes())
+        write_new(partial, envelope.to_bytes())
         partial.replace(folder / ENVELOPE)
     finally:
         partial.unlink(missing_ok=True)
-    _sync_folder(folder)
+    sync_folder(folder)
     return replace(bundle, envelope=envelope)
-
-
-class BundleWriter:
-    """Builds a bundle beside its place and renames it there when it is whole.
-
-    A context manager: left before `finish`, for whatever reason, it leaves nothing behind. What a killed process left,
-    the next writer of the same bundle removes.
-
-    Args:
-        target: the folder to be; nothing may be there. Missing parents are made.
-    """
-
-    def __init__(self, target: Path) -> None:
-        self._target = target.absolute()  # a link is not followed: it is something that exists
-        self._partial = self._target.with_name(f".{self._target.name}.{os.getpid()}.partial")
-        self._evidence: dict[str, Evidence] = {}
-
-    def __enter__(self) -> Self:
-        """Make the partial folder.
-
-        Raises:
-            BundleError: `bundle.exists`.
-            OSError: the folder cannot be written.
-        """
-        self._refuse_existing()
-        self._target.parent.mkdir(parents=True, exist_ok=True)
-        for left in self._target.parent.glob(f".{glob.escape(self._target.name)}.*.partial"):
-            if not _is_running(left.name.split(".")[-2]):
-                shutil.rmtree(left)
-        (self._partial / FOLDER).mkdir(parents=True)
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        """Remove what was not finished."""
-        if self._partial.exists():
-            shutil.rmtree(self._partial)
-
-    @property
-    def evidence(self) -> tuple[Evidence, ...]:
-        """What was put so far, in the order of its digests, as the report lists it."""
-        return tuple(self._evidence[sha256] for sha256 in sorted(self._evidence))
-
-    def put_evidence(self, data: bytes, media_type: str, confidentiality: Confidentiality, name: str) -> Evidence:
-        """Keep bytes under their digest and return how they are cited.
-
-        Equal bytes are kept once: under the first name and media type, and the most guarded of the confidentialities.
-        """
-        sha256 = hashlib.sha256(data).hexdigest()
-        known = self._evidence.get(sha256)
-        if known is None:
-            path = evidence_path(sha256, suffix_of(media_type))
-            piece = Evidence(
-                sha256=sha256,
-                path=path,
-                size=len(data),
-                media_type=media_type,
-                confidentiality=confidentiality,
-                name=name,
-            )
-            place = self._partial / FOLDER / path
-            place.parent.mkdir(exist_ok=True)
-            _write(place, data)
-        else:
-            guarded = max(known.confidentiality, confidentiality, key=lambda word: word.rank)
-            piece = known.model_copy(update={"confidentiality": guarded})
-        self._evidence[sha256] = piece
-        return piece
-
-    def content(self, sha256: str) -> bytes | None:
-        """Return the bytes of a piece that renderings may show; None above `internal`: withholding must withhold."""
-        piece = self._evidence.get(sha256)
-        if piece is None or may_be_withheld(piece):
-            return None
-        return (self._partial / FOLDER / piece.path).read_bytes()
-
-    def finish(
-        self, statement_body: bytes, signatures: Iterable[Signature] = (), renderings: Mapping[str, bytes] | None = None
-    ) -> Path:
-        """Write the renderings, then the envelope, rename the folder into its place, and return that place.
-
-        Args:
-            statement_body: the bytes that are, or will be, signed.
-            signatures: over them (`reports.dsse.sign`).
-            renderings: name below `render/` to content.
-
-        Raises:
-            BundleError: `bundle.exists`, something came to be there meanwhile.
-            OSError: the disk is full, or the folder cannot be written.
-        """
-        (self._partial / RENDERINGS).mkdir()
-        for name, content in (renderings or {}).items():
-            _write(self._partial / RENDERINGS / name, content)
-        _write(self._partial / ENVELOPE, Envelope(PAYLOAD_TYPE, statement_body, tuple(signatures)).to_bytes())
-        _sync_folder(self._partial)
-        self._refuse_existing()
-        self._partial.rename(self._target)
-        _sync_folder(self._target.parent)
-        return self._target
-
-    def _refuse_existing(self) -> None:
-        if self._target.exists() or self._target.is_symlink():
-            raise BundleError("bundle.exists", f"{self._target} exists already", "Choose another name, or remove it.")
-
-
-def _is_running(pid: str) -> bool:
-    """Tell whether another process holds the number; our own held by a leftover is that of an earlier life of it."""
-    if not pid.isdecimal() or int(pid) == os.getpid():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a new file and wait until it is on the disk."""
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    """Wait until the names in a folder are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -20,7 +20,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from reports.bundle import BundleWriter, read_bundle
+from reports.bundle import read_bundle
+from reports.bundle_writer import BundleWriter
 from reports.canonical import canonical
 from reports.context import PLOT_MEDIA_TYPE
 from reports.dsse import Envelope, sign

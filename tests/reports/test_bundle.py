@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from reports.bundle import BundleWriter, UnreadableBundleError, add_signature, read_bundle
+from reports.bundle import UnreadableBundleError, add_signature, read_bundle
+from reports.bundle_writer import BundleWriter
 from reports.dsse import sign
 from reports.errors import BundleError
 from reports.evidence import evidence_root, suffix_of
@@ -83,7 +84,7 @@ def test_what_came_to_be_there_meanwhile_is_not_touched_either(tmp_path: Path) -
 KILLED = """
 import sys, time
 from pathlib import Path
-from reports.bundle import BundleWriter
+from reports.bundle_writer import BundleWriter
 with BundleWriter(Path(sys.argv[1])) as writer:
     print("begun", flush=True)
     time.sleep(60)

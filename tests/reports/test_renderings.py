@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reports.bundle import BundleWriter, read_bundle
+from reports.bundle import read_bundle
+from reports.bundle_writer import BundleWriter
 from reports.dsse import sign
 from reports.errors import BundleError
 from reports.keys import generate

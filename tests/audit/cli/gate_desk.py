@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from audit.cli.main import run
-from reports.bundle import BundleWriter
+from reports.bundle_writer import BundleWriter
 from reports.digests import file_sha256
 from reports.dsse import sign
 from reports.evidence import evidence_root

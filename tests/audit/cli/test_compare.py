@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from audit.cli.main import run
-from reports.bundle import BundleWriter
+from reports.bundle_writer import BundleWriter
 from reports.model import ControlRow, Finding, Report, Status
 from reports.statement import declared_subjects, make_statement
 from tests.reports.export_cases import SAMPLE

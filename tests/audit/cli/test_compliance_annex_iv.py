@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from audit.cli.main import run
-from reports.bundle import BundleWriter, add_signature
+from reports.bundle import add_signature
+from reports.bundle_writer import BundleWriter
 from reports.statement import declared_subjects, make_statement
 from tests.reports.conformance.world import AUDITOR
 from tests.reports.sample_report import sample

@@ -9,7 +9,8 @@ from xml.etree.ElementTree import fromstring
 import pytest
 
 from audit.cli.main import run
-from reports.bundle import BundleWriter, read_bundle
+from reports.bundle import read_bundle
+from reports.bundle_writer import BundleWriter
 from reports.evidence import evidence_faults
 from reports.export_junit import export_junit
 from reports.export_oscal import export_oscal

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from audit.cli.main import run
-from reports.bundle import BundleWriter, read_bundle
+from reports.bundle import read_bundle
+from reports.bundle_writer import BundleWriter
 from reports.evidence import evidence_faults
 from tests.reports.sample_report import sample
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from audit.cli.main import run
-from reports.bundle import BundleWriter
+from reports.bundle_writer import BundleWriter
 from reports.wording import visible
 from tests.reports.hostile import report_of
 from tests.reports.sample_report import Sample, sample

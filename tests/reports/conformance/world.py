@@ -15,7 +15,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from reports.bundle import BundleWriter
+from reports.bundle_writer import BundleWriter
 from reports.canonical import canonical_json
 from reports.digests import file_sha256
 from reports.dsse import PAYLOAD_TYPE, Signature, sign
