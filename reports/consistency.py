@@ -7,7 +7,8 @@ threshold, or a seed said to be derived that is not, is refused.
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from reports.model import Finding, Measurement, Report, Status, Strength, fingerprint
+from reports.model import Confidentiality, Finding, Measurement, Report, Status, Strength, fingerprint
+from reports.salting import SALT_BYTES
 from reports.seed import derived_seed
 
 
@@ -34,6 +35,14 @@ def _evidence_sorted(report: Report) -> Iterator[str]:
     for first, second in pairwise(piece.sha256 for piece in report.evidence):
         if not first < second:
             yield f"the evidence {second[:12]} is out of order; evidence is sorted and unique by digest"
+
+
+def _salts_have_room(report: Report) -> Iterator[str]:
+    for piece in report.evidence:
+        if piece.salted and piece.size < SALT_BYTES:
+            yield f"the evidence {piece.sha256[:12]} is said to be salted and is smaller than a salt"
+        if piece.salted and not piece.confidentiality.at_least(Confidentiality.CONFIDENTIAL):
+            yield f"the evidence {piece.sha256[:12]} is salted, and {piece.confidentiality}: it may not be withheld"
 
 
 def _citations_exist(report: Report) -> Iterator[str]:
@@ -93,6 +102,7 @@ RULES: tuple[Callable[[Report], Iterator[str]], ...] = (
     _findings_sorted,
     _fingerprints_recompute,
     _evidence_sorted,
+    _salts_have_room,
     _citations_exist,
     _control_rows_exist,
     _times_in_order,

@@ -93,7 +93,10 @@ def fingerprint(system_name: str, check: str, key: str) -> str:
 
 
 def evidence_path(sha256: str, suffix: str = "") -> str:
-    """Return where evidence lies below `evidence/`: two digits, then the digest and its suffix (`.json` or empty)."""
+    """Return where evidence lies below `evidence/`: two digits, then the digest and its suffix (`.json` or empty).
+
+    The suffix of a salted piece ends in `.salted`: the file begins with its salt, whatever the media type says.
+    """
     return f"{sha256[:2]}/{sha256}{suffix}"
 
 
@@ -198,22 +201,28 @@ class Evidence(Noun):
     """One piece of evidence: content-addressed, so it can be withheld and still be cited."""
 
     sha256: Sha256
-    """Digest of its bytes."""
-    path: Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9a-f]{2}/[0-9a-f]{64}(\.[a-z0-9]{1,8})?$")]
+    """Digest of its file."""
+    path: Annotated[
+        str, StringConstraints(strict=True, pattern=r"^[0-9a-f]{2}/[0-9a-f]{64}(\.[a-z0-9]{1,8})?(\.salted)?$")
+    ]
     """Below `evidence/`, named by its digest."""
     size: Count
-    """Bytes."""
+    """Bytes of the file, its salt included."""
     media_type: Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z0-9.+-]+/[a-z0-9.+-]+$", max_length=120)]
     """Such as `application/json`."""
     confidentiality: Confidentiality
     """Who may read it."""
     name: Annotated[Text, Field(min_length=1, max_length=120, pattern=r"^[^\t\n]+$")]
     """Shown to people, never used as a path."""
+    salted: Annotated[bool, Field(strict=True)] = False
+    """Whether the file is a salt of 32 bytes and then the content (`reports.salting`); the digest is over both."""
 
     @model_validator(mode="after")
     def _named_by_its_digest(self) -> "Evidence":
         if self.path.partition(".")[0] != evidence_path(self.sha256):
             raise ValueError(f"path {self.path!r} is not named by the digest {self.sha256}")
+        if self.path.endswith(".salted") != self.salted:
+            raise ValueError(f"path {self.path!r} ends in .salted if and only if the evidence is salted")
         return self
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reports.consistency import RULES, inconsistencies
-from reports.model import Finding, Report, Status, Strength, Threshold
+from reports.model import Confidentiality, Evidence, Finding, Report, Status, Strength, Threshold, evidence_path
 from tests.reports.conformance.world import finding, measurement, sound_report
 
 SOUND = sound_report("12" * 32)
@@ -69,5 +69,28 @@ def test_a_control_of_zero_is_a_control() -> None:
     assert said(measured(control=0.0)) == []
 
 
-def test_there_is_a_rule_for_each_sentence_of_the_specification() -> None:
-    assert len(RULES) == 10
+@pytest.mark.parametrize(("size", "word", "sound"), [(32, "confidential", True), (4000, "restricted", True)])
+@pytest.mark.parametrize(("less", "weaker"), [(31, "restricted"), (4000, "internal"), (4000, "public")])
+def test_what_is_salted_holds_a_salt_and_may_be_withheld(
+    size: int, word: str, sound: bool, less: int, weaker: str
+) -> None:
+    assert (said(salted(size, word)) == []) == sound
+    assert len(said(salted(less, weaker))) == 1
+
+
+def salted(size: int, word: str) -> Report:
+    sha256 = "ab" * 32
+    piece = Evidence(
+        sha256=sha256,
+        path=evidence_path(sha256, ".json.salted"),
+        size=size,
+        media_type="application/json",
+        confidentiality=Confidentiality(word),
+        name="scores",
+        salted=True,
+    )
+    return SOUND.model_copy(update={"evidence": (piece,)})
+
+
+def test_there_is_a_rule_for_each_sentence_of_the_specification_and_one_for_salts() -> None:
+    assert len(RULES) == 11
