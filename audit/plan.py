@@ -32,10 +32,11 @@ class Planned:
         return not self.reason
 
 
-def capabilities(*, policy: bool = False, judge: bool = False) -> frozenset[str]:
+def capabilities(*, policy: bool = False, judge: bool = False, previous: bool = False) -> frozenset[str]:
     """Return what a check may need besides keys of the system: installed extras, and what the run was given."""
     found = {f"extra:{extra}" for extra, module in EXTRAS.items() if importlib.util.find_spec(module) is not None}
-    given = {f"run:{name}" for name, is_given in (("policy", policy), ("judge", judge)) if is_given}
+    options = (("policy", policy), ("judge", judge), ("previous", previous))
+    given = {f"run:{name}" for name, is_given in options if is_given}
     return frozenset(found | given)
 
 

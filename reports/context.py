@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 from reports.canonical import canonical
 from reports.executor import Executor, Serial
 from reports.model import (
+    Auditor,
     Basis,
     Confidentiality,
     Effort,
@@ -71,6 +72,14 @@ class Options:
     """Hosts that documents may be sent to, if judge.toml allows them as well."""
     pinned: tuple[str, ...] = ()
     """Digests of assessments, calibrations and cassettes that the policy believes."""
+    auditor: Auditor | None = None
+    """The person who answers for the test, where one was named."""
+    policy_recorded_first: bool = False
+    """Whether the run recorded the policy's digest before the first trial."""
+    previous: Path | None = None
+    """The bundle of the report that this one follows."""
+    trust: Path | None = None
+    """A trust.toml: whose signature on the previous report is believed; None for nobody's."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,157 @@
+"""The checks `report.*`: whether the test itself was conducted as a test must be.
+
+They read no artifact: thresholds that were fixed beforehand, a person who answers, the report that went before.
+"""
+
+from collections.abc import Iterator
+
+from reports.check import Context, check
+from reports.model import Basis, Finding, Remedy, Report, Severity, Status, Strength, System
+from reports.nouns import moment_text
+from reports.previous import PreviousReport, read_previous
+
+_OWN_WORD = "The order of events is the run's own record: whoever ran it could have run it before, in secret."
+_UNVERIFIED = "The previous report's signature was not verified: no trust file said whose signature counts."
+
+
+@check(
+    "report.thresholds-committed",
+    "The thresholds were fixed before the first measurement",
+    needs=("run:policy",),
+    controls=("EU-AIA:9(8)", "EU-AIA:17(1)(d)"),
+    kinds=("thresholds", "signature"),
+    strength=Strength.DOCUMENT,
+    severity=Severity.MEDIUM,
+)
+def thresholds_committed(system: System, ctx: Context) -> Iterator[Finding]:
+    """Ask whether the policy was recorded before anything was measured (Regulation (EU) 2024/1689, Art. 9(8)).
+
+    Passes when the digest of the policy was recorded before the first trial and the previous report of this version, if
+    one is given, committed to the same. Exact where that earlier report bears a trusted signature; else a document,
+    since the run's record is its owner's word. Inconclusive when the previous report of this version committed to
+    another policy or to none, since thresholds may have moved once results were seen, and when nothing was recorded
+    beforehand. Skipped without `--policy`.
+    """
+    digest = ctx.options.policy_sha256 or ""
+    earlier = _previous(ctx)
+    same_version = earlier is not None and _is_of(earlier.report, system) and _precedes(earlier.report, ctx)
+    limits = (_OWN_WORD, *_doubts(earlier))
+    if not ctx.options.policy_recorded_first:
+        told = "No record shows that the policy was fixed before the first measurement."
+        yield ctx.finding(Status.INCONCLUSIVE, told, basis=Basis.DECLARED, limitations=limits, reason="not-recorded")
+    elif earlier is not None and same_version and earlier.report.provenance.policy_sha256 != digest:
+        before = earlier.report.provenance.policy_sha256
+        told = (
+            f"On this version, report {earlier.sha256[:12]} was under {_policy(before)}, this one under {digest[:12]}."
+        )
+        yield ctx.finding(
+            Status.INCONCLUSIVE,
+            told,
+            basis=Basis.RECORDED,
+            detail="Thresholds that move once results were seen were not fixed beforehand, though they may be tighter.",
+            remedy=Remedy(
+                parameter="--policy",
+                direction="set",
+                text="Judge this version by the policy that it was first tested under.",
+            ),
+            limitations=limits,
+            reason="policy-changed",
+        )
+    elif earlier is not None and same_version and earlier.signers:
+        told = f"The policy {digest[:12]} stands in the report {earlier.sha256[:12]}, signed by {earlier.signers[0]}."
+        yield ctx.finding(
+            Status.PASS, told[:300], strength=Strength.EXACT, basis=Basis.RECORDED, limitations=limits[1:]
+        )
+    else:
+        told = f"The policy {digest[:12]} was recorded before the first measurement of this run."
+        yield ctx.finding(Status.PASS, told, basis=Basis.DECLARED, limitations=limits)
+
+
+@check(
+    "report.responsible-person",
+    "A named person answers for this test",
+    controls=("EU-AIA:annex-IV(2)(g)",),
+    kinds=("document",),
+    strength=Strength.DOCUMENT,
+    severity=Severity.LOW,
+)
+def responsible_person(_system: System, ctx: Context) -> Iterator[Finding]:
+    """Ask whether somebody answers for the test (Annex IV(2)(g): reports dated and signed by the responsible persons).
+
+    Passes with a name and an organisation; skipped where one is not given. That the person exists, and signed, is for
+    the reader's trust file to say.
+    """
+    auditor = ctx.options.auditor
+    if auditor is None or auditor.organisation is None:
+        lacking = "--auditor" if auditor is None else "--organisation"
+        told = f"Nobody was named as answering for this test: {lacking} was not given."
+        yield ctx.finding(Status.SKIPPED, told, severity=Severity.INFO, reason=f"missing:{lacking}")
+        return
+    independence = f", {auditor.independence}" if auditor.independence else ""
+    yield ctx.finding(
+        Status.PASS,
+        f"{auditor.name}, {auditor.organisation}{independence}, answers for this test."[:300],
+        basis=Basis.DECLARED,
+        limitations=("The name is as it was given; a signature in the reader's trust file ties it to a key.",),
+    )
+
+
+@check(
+    "report.lineage",
+    "This report follows the previous one of the same system",
+    needs=("run:previous",),
+    controls=("EU-AIA:annex-IV(6)",),
+    kinds=("signature",),
+    strength=Strength.EXACT,
+    severity=Severity.LOW,
+)
+def lineage(system: System, ctx: Context) -> Iterator[Finding]:
+    """Ask whether the report that `--previous` names is an earlier one of the same system (Annex IV(6)).
+
+    Passes when it is of a system of this name and was finished no later than this run. Inconclusive when it is of
+    another system or newer. Skipped without `--previous`.
+    """
+    earlier = _previous(ctx)
+    if earlier is None:
+        told = "No previous report was given."
+        yield ctx.finding(Status.SKIPPED, told, severity=Severity.INFO, reason="missing:run:previous")
+        return
+    basis = Basis.RECORDED if earlier.signers else Basis.DECLARED
+    name, limits = earlier.report.system.name, _doubts(earlier)
+    if name != system.name:
+        told = f"The report {earlier.sha256[:12]} is about {name}, not about {system.name}."
+        yield ctx.finding(Status.INCONCLUSIVE, told[:300], basis=basis, limitations=limits, reason="other-system")
+    elif not _precedes(earlier.report, ctx):
+        when = moment_text(earlier.report.provenance.finished)
+        told = f"The report {earlier.sha256[:12]} was finished on {when}, after this run."
+        yield ctx.finding(Status.INCONCLUSIVE, told, basis=basis, limitations=limits, reason="newer")
+    else:
+        versions = f"version {earlier.report.system.version}, now {system.version}"
+        told = (
+            f"This report follows {earlier.sha256[:12]} of {earlier.report.provenance.finished:%Y-%m-%d} ({versions})."
+        )
+        yield ctx.finding(Status.PASS, told[:300], basis=basis, limitations=limits)
+
+
+def _previous(ctx: Context) -> PreviousReport | None:
+    """Return the earlier report, read once for all checks; None where none was given."""
+    path = ctx.options.previous
+    if path is None:
+        return None
+    return ctx.once("report.previous", lambda: read_previous(path, ctx.options.trust, ctx.now))
+
+
+def _is_of(report: Report, system: System) -> bool:
+    return (report.system.name, report.system.version) == (system.name, system.version)
+
+
+def _precedes(report: Report, ctx: Context) -> bool:
+    return report.provenance.finished <= ctx.now
+
+
+def _doubts(earlier: PreviousReport | None) -> tuple[str, ...]:
+    return (_UNVERIFIED,) if earlier is not None and not earlier.signers else ()
+
+
+def _policy(sha256: str | None) -> str:
+    return f"the policy {sha256[:12]}" if sha256 else "no policy fixed beforehand"
