@@ -7,8 +7,11 @@ the sentence first, with the way they point.
 import re
 from typing import Literal, TypeAlias
 
-Doubt: TypeAlias = Literal["", "hedged", "negated", "compared", "per-round", "several", "other-direction"]
-"""Empty where the sentence asserts plainly."""
+Doubt: TypeAlias = Literal[
+    "", "hedged", "negated", "compared", "per-round", "several", "other-direction",
+    "attributed", "other-object", "other-time",
+]  # fmt: skip
+"""Empty where the sentence asserts plainly; the last three are those of `compliance.claim_about`."""
 Direction: TypeAlias = Literal["", "up", "down"]
 """Whether a bound says at most (`up`), at least (`down`) or neither."""
 
@@ -40,6 +43,7 @@ _CLOSE = 3
 _IDIOMS = _any_of(
     "without (?:a |any )?(?:trace|losing|aborting|interrupting|loss)", "not only", "nothing (?:but|else|more)",
     "no longer (?:contains?|holds?|includes?|knows?|remembers?)",
+    r"as (?:proposed|recommended|suggested) (?:in|by) (?:\[\d|\w+ (?:and \w+ )?et al)",
 )  # fmt: skip
 _HEDGED = _any_of(
     "aim(?:s|ed|ing)?", "target(?:s|ed|ing)?", "plan(?:s|ned|ning)?", "goals?", "objectives?", "intend(?:s|ed|ing)?",
@@ -77,7 +81,7 @@ _DENIED = _any_of(
 _COMPARED = _any_of(
     "than", "versus", r"vs\.?", "compar(?:ed|es|ing|isons?|able)", "baselines?", "relative to", "unlike",
     "previous(?:ly)?", "earlier", "former(?:ly)?", "prior", "predecessor", "used to", "last year", "pilot",
-    "literature", "et al", "others? (?:systems?|models?|work)", "competitors?", "state of the art", "higher", "lower",
+    "others? (?:systems?|models?|work)", "state of the art", "higher", "lower",
     "better", "worse", "faster", "slower", "larger", "smaller", "fewer", "more", "less", "rose", "fell", "falls",
     "gains?", r"as \w+ as",
     marks=r"\bby\W{0,6}\ue000",  # by so much: a difference

@@ -22,7 +22,13 @@ _ONE_OF = r"\b(?:for|of|per|to|protects|hides)\s+(?:each|every|any|an?|one|a sin
 
 
 def _protected(whom: str) -> re.Pattern[str]:
-    parts = (rf"\b{whom}[- ]level\b", rf"{_ONE_OF}{whom}\b", rf"\b(?:each|every|any)\s+{whom}\b", rf"\bper[- ]{whom}\b")
+    parts = (
+        rf"\b{whom}[- ]level\b",
+        rf"{_ONE_OF}{whom}\b",
+        rf"\b(?:each|every|any)\s+{whom}\b",
+        rf"\bper[- ]{whom}\b(?! clip| gradient| norm)",
+        rf"\bat the level of (?:the|an?|each|every|one)(?: single)? {whom}\b",
+    )
     return re.compile("|".join(parts), re.IGNORECASE)
 
 

@@ -6,9 +6,11 @@ A sentence that hedges, denies, compares, speaks of one round or gives a second 
 against a measurement. Patterns are English; a document in another language yields no claims.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from compliance.claim_about import NOBODY, Own, elsewhere
 from compliance.claim_assertions import assertions_in, subject_of
 from compliance.claim_doubts import Direction, Doubt, direction_of, doubt_in, without_bounds
 from compliance.claim_figures import Match, counted_again, figures_in, masked, unit_of
@@ -53,9 +55,9 @@ class Claim:
     """Why it is hedged; empty where it is not."""
 
 
-def extract_claims(text: str) -> tuple[Claim, ...]:
-    """Return the claims of a text in their order, hedged ones among them."""
-    return tuple(claim for sentence in sentences(text) for claim in _claims_of(text, sentence))
+def extract_claims(text: str, own: Own = NOBODY) -> tuple[Claim, ...]:
+    """Return the claims of a text in their order, hedged ones among them; `own` says how its system is called."""
+    return tuple(claim for sentence in sentences(text) for claim in _claims_of(text, sentence, own))
 
 
 def claim_at(kind: str, value: float | None, text: str, start: int, end: int) -> Claim | None:
@@ -81,11 +83,12 @@ def claim_at(kind: str, value: float | None, text: str, start: int, end: int) ->
         number=at,
         several=figure is not None and sum(number.bare for number in found) > 1,
     )
+    doubt = doubt or elsewhere(sentence, kind, around.heading)
     unit = unit_of(sentence) if kind == "epsilon" else subject_of(sentence) if kind == "unlearned" else ""
     return Claim(kind, 0.0 if kind == "no_reconstruction" else figure, unit, bool(doubt), quote, start, end, doubt)
 
 
-def _claims_of(text: str, where: Sentence) -> Iterator[Claim]:
+def _claims_of(text: str, where: Sentence, own: Own) -> Iterator[Claim]:
     sentence = text[where.start : where.end]
     found = tuple(numbers_in(sentence))
     mask = masked(sentence, found)
@@ -93,11 +96,12 @@ def _claims_of(text: str, where: Sentence) -> Iterator[Claim]:
     extra = _second_number(found, matches, mask)
     for match in matches:
         doubt = _doubt(match.kind, mask, where.heading, number=match.number, several=extra)
+        doubt = doubt or elsewhere(sentence, match.kind, where.heading, own)
         unit = unit_of(sentence) if match.kind == "epsilon" else ""
         yield _claim(text, where, match.kind, match.value, unit, doubt, match.start, match.end)
     for one in assertions_in(sentence):
         doubt = _doubt(one.kind, mask, where.heading, own=(one.start, one.end))
-        doubt = doubt or ("hedged" if one.conditional else "")
+        doubt = doubt or ("hedged" if one.conditional else elsewhere(sentence, one.kind, where.heading, own))
         value = 0.0 if one.kind == "no_reconstruction" else None
         yield _claim(text, where, one.kind, value, one.subject, doubt, one.start, one.end)
 
@@ -111,6 +115,8 @@ def _second_number(found: Sequence[Number], matches: Sequence[Match], mask: str)
 
 _DIRECTION: Mapping[str, Direction] = {**dict.fromkeys(AT_MOST, "up"), **dict.fromkeys(AT_LEAST, "down")}
 _NEGATIONS = ("no_reconstruction", "secure_aggregation")
+_EACH_CLIPPED = re.compile(r"\b(?:per|each|every|any) (?:\w+ )?(?:update|batch)\b", re.IGNORECASE)
+"""What is clipped is every single update: that a norm is one of each makes it no other norm."""
 _OF_ALL_ROUNDS = ("dropout_tolerance", "no_reconstruction", "secure_aggregation", "unlearned")
 
 
@@ -136,7 +142,7 @@ def _doubt(
     plain = without_bounds(mask)
     start, end = own if kind in _NEGATIONS else (0, 0)
     found = doubt_in(
-        plain,
+        _EACH_CLIPPED.sub(lambda each: " " * len(each[0]), plain) if kind == "clipping_norm" else plain,
         plain[:start] + " " * (end - start) + plain[end:],
         heading,
         denied=kind == "no_reconstruction",

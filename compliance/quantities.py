@@ -22,10 +22,10 @@ _NUMBER = re.compile(
 )
 _NO_NUMBER = re.compile(
     r"\b\d{4}-\d{2}-\d{2}\b|\b\d{1,2}:\d{2}\b|\b\d{1,2}\.\s?\d{1,2}\.\s?\d{4}\b|\bv?\d+\.\d+\.\d+\b"
-    r"|#\d+|\b(?:arxiv|doi|isbn|issn)[:\s]\S+|\bhttps?://\S+|\b10\.\d{4,}/\S+",
+    r"|#\d+|\[\d{1,3}(?:\s?[,;–-]\s?\d{1,3})*\]|\b(?:arxiv|doi|isbn|issn)[:\s]\S+|\bhttps?://\S+|\b10\.\d{4,}/\S+",
     re.IGNORECASE,
 )
-"""Dates, times, versions with two dots, references and addresses."""
+"""Dates, times, versions with two dots, references such as `[12]`, and addresses."""
 _REFERENCE = re.compile(
     r"\b(?:sections?|sec\.|articles?|arts?\.|annex(?:es)?|tables?|figures?|fig\.|chapters?|versions?|release|pages?|no\.|"
     r"paragraphs?|para|points?|appendix|equation|eq\.|steps?|phases?|stages?|clients?|records?|offices?|hospitals?|"
