@@ -22,7 +22,7 @@ from compliance.evidence import control_rows
 from reports.bundle_writer import BundleWriter
 from reports.check import Check, Context, Options, discover, unique
 from reports.context import EvidenceStore
-from reports.dsse import sign
+from reports.dsse import Signature, sign
 from reports.errors import SystemFileError
 from reports.evidence import evidence_root
 from reports.executor import Executor, Serial
@@ -32,8 +32,8 @@ from reports.seed import derived_seed
 from reports.statement import Statement, declared_subjects, make_statement
 from reports.version import VERSION
 
-Render = Callable[[Statement, Sequence[str], Callable[[str], bytes | None]], Mapping[str, bytes]]
-"""(statement, key ids of the signers, content of evidence up to internal) to files for `render/`."""
+Render = Callable[[Statement, Sequence[Signature], Callable[[str], bytes | None]], Mapping[str, bytes]]
+"""(statement, signatures over it, content of evidence up to internal) to files for `render/`."""
 
 
 class Progress:
@@ -142,8 +142,7 @@ def run_audit(
         report = _report(request, loaded, findings, writer, _duties(request, loaded, planned, findings, catalogue))
         statement = make_statement(report, declared_subjects(loaded.system))
         signatures = (sign(statement.body, key),) if key else ()
-        keyids = [key.keyid] if key else []
-        renderings = render(statement, keyids, writer.content) if render else {}
+        renderings = render(statement, signatures, writer.content) if render else {}
         writer.finish(statement.body, signatures, renderings)
     return Audited(request.bundle, statement, key.keyid if key else None)
 

@@ -8,7 +8,8 @@ FedauditError
 │   │       └── StepError  in reports.verified: the step that refused it
 │   ├── TrustError         the trust file (exit 2)
 │   ├── PolicyError        the policy file (exit 2)
-│   └── KeyFileError       a key file (exit 2)
+│   ├── KeyFileError       a key file (exit 2)
+│   └── TimestampError     an RFC 3161 time-stamp, or the certificate of who stamps (exit 2)
 ├── SystemFileError        the system file or a file that it names (exit 2)
 ├── FileError              a file from outside: RefusedFormat, BrokenFile in reports.artifacts (exit 2)
 ├── UnlearningError        in unlearning.errors: a model, a layer list, a federation file (exit 2)
@@ -60,6 +61,10 @@ class PolicyError(ReportError):
 
 class KeyFileError(ReportError):
     """A key file cannot be used."""
+
+
+class TimestampError(ReportError):
+    """A time-stamp, or the certificate of an authority, cannot be used."""
 
 
 class SystemFileError(FedauditError):

@@ -1,4 +1,4 @@
-"""What lies in a bundle's `render/`: the report for people, and the recipe that checks it without us.
+"""What lies in a bundle's `render/`: the report for people, the recipe that checks it without us, Sigstore bundles.
 
 Renderings are derived and unsigned; whoever holds the bundle can write them again and compare.
 """
@@ -7,9 +7,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from reports.bundle import Bundle, read_bundle
+from reports.dsse import PAYLOAD_TYPE, Envelope, Signature
 from reports.errors import BundleError
 from reports.evidence import FOLDER, RENDERINGS
 from reports.evidence import withheld as withheld_of
+from reports.export_sigstore import sigstore_bundles
 from reports.model import Confidentiality, Evidence, Report
 from reports.recipe import RECIPE, verify_script
 from reports.regular import open_regular
@@ -22,7 +24,7 @@ HTML, MARKDOWN = "report.html", "report.md"
 
 def standard_renderings(
     statement: Statement,
-    keyids: Sequence[str],
+    signatures: Sequence[Signature],
     lookup: Callable[[str], bytes | None],
     *,
     withheld: Collection[str] = (),
@@ -31,16 +33,18 @@ def standard_renderings(
 
     Args:
         statement: the report.
-        keyids: hints of the keys that signed, in the order of the envelope.
+        signatures: over the report, in the order of the envelope; the keys are named by their hints.
         lookup: content of evidence by SHA-256.
         withheld: digests of evidence whose files are absent.
     """
     from reports.render_html import render_html  # jinja2 costs verifying and judging nothing
     from reports.render_markdown import render_markdown
 
-    view = view_of(statement, signers=[Signer(keyid) for keyid in keyids], lookup=lookup, withheld=withheld)
+    signers = [Signer(signature.keyid) for signature in signatures]
+    view = view_of(statement, signers=signers, lookup=lookup, withheld=withheld)
     pages = {HTML: render_html(view).encode(), MARKDOWN: render_markdown(view).encode()}
-    return {**pages, RECIPE: verify_script()}
+    bundles = sigstore_bundles(Envelope(PAYLOAD_TYPE, statement.body, tuple(signatures)))
+    return {**pages, RECIPE: verify_script(), **bundles}
 
 
 def bundle_view(
@@ -84,7 +88,7 @@ def bundle_renderings(bundle: Bundle) -> Mapping[str, bytes]:
     report = bundle.report
     return standard_renderings(
         bundle.statement,
-        [signature.keyid for signature in bundle.envelope.signatures],
+        bundle.envelope.signatures,
         evidence_lookup(bundle.path, report.evidence),
         withheld={piece.sha256 for piece in withheld_of(bundle.path, report.evidence)},
     )

@@ -35,9 +35,10 @@ def evidence_file(bundle: Path, confidentiality: str) -> Path:
     return bundle / "evidence" / piece.path
 
 
-def test_three_files_are_written_and_name_the_signer(bundle: Path) -> None:
+def test_four_files_are_written_and_name_the_signer(bundle: Path) -> None:
     write_standard_renderings(bundle)
-    assert sorted(path.name for path in (bundle / "render").iterdir()) == ["report.html", "report.md", "verify.sh"]
+    files = [f"{KEY.keyid[:16]}.sigstore.json", "report.html", "report.md", "verify.sh"]
+    assert sorted(path.name for path in (bundle / "render").iterdir()) == files
     for name in ("report.html", "report.md"):
         text = (bundle / "render" / name).read_text(encoding="utf-8")
         assert KEY.keyid[:16] in text
