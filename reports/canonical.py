@@ -24,6 +24,8 @@ _LARGEST_INTEGER = 2**53 - 1
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)  # possessive: linear also where no quote closes it
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_RARE = bytes(set(range(32)) - {ord("\n")})
+"""Control characters; a new line is the one that texts are full of."""
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -40,6 +42,10 @@ def canonical_json(value: object) -> bytes:
             number, a lone surrogate.
     """
     try:
+        if type(value) is str and (text := _plain_text(value)):
+            return text
+        if type(value) is int and -_LARGEST_INTEGER <= value <= _LARGEST_INTEGER:
+            return b"%d" % value
         return _PLAIN.encode(_plain(value)).encode("utf-8")
     except (_NotPlainError, TypeError, UnicodeEncodeError, RecursionError):
         pass  # RFC 8785 has something of its own to say about it
@@ -52,6 +58,20 @@ def canonical_json(value: object) -> bytes:
 
 
 _PLAIN = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _plain_text(text: str) -> bytes:
+    """Return the canonical form of a string, empty where it holds a control character other than a new line.
+
+    A long text is written three times as fast this way as letter by letter.
+
+    Raises:
+        UnicodeEncodeError: it holds a lone surrogate.
+    """
+    data = text.encode("utf-8")
+    if len(data.translate(None, _RARE)) < len(data):
+        return b""
+    return b'"%b"' % data.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n")
 
 
 class _NotPlainError(Exception):
@@ -101,13 +121,11 @@ def strict_json(data: bytes, *, max_depth: int = MAX_DEPTH) -> object:
     """
     if data.startswith(b"\xef\xbb\xbf"):
         raise ReportError("json.bom", "the JSON begins with a byte order mark", "Write it as UTF-8 without one.")
-    if _depth(data) > max_depth:
+    if data.count(b"[") + data.count(b"{") > max_depth and _depth(data) > max_depth:  # counting is cheap, and no less
         raise ReportError("json.depth", f"the JSON is nested more than {max_depth} deep")
     try:
         text = data.decode("utf-8")
-        value = json.loads(
-            text, object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
-        )
+        value = _STRICT.decode(text)
         if _SURROGATE.search(data):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeError as error:
@@ -150,3 +168,8 @@ def _float(text: str) -> float:
 
 def _constant(text: str) -> NoReturn:
     raise ReportError("json.constant", f"the JSON holds {text}, which is no number", "A missing number is null.")
+
+
+_STRICT = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
+)  # made once: making it takes as long as reading a short text

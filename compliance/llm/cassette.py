@@ -16,7 +16,9 @@ from compliance.errors import CassetteError
 from compliance.judge_file import CassetteMode
 from compliance.llm.cassette_entry import AlteredEntryError, Asked, Entry, entry_bytes, exchange_key, read_entry
 from reports.canonical import canonical_json
+from reports.errors import BundleError, ReportError
 from reports.merkle import root as tree_head
+from reports.regular import open_regular
 
 __all__ = ["Asked", "Cassette", "CassetteMiss", "Entry", "exchange_key"]
 
@@ -119,18 +121,23 @@ class Cassette:
     def _read(self, key: str, asked: Asked | None = None) -> Entry | None:
         file = self.file_of(key)
         try:
-            with file.open("rb") as opened:
+            with open_regular(file) as opened:
                 # asked for a length, Python sets that much memory aside, whatever the file holds
                 data = opened.read() if os.fstat(opened.fileno()).st_size <= LARGEST_ENTRY else b""
-        except FileNotFoundError:
-            return None
+        except BundleError as error:
+            if error.code == "file.missing":
+                return None
+            raise CassetteError(
+                "cassette.missing", f"{error.message}, no entry", "Put the recorded file there."
+            ) from error
         except OSError as error:
             raise CassetteError("cassette.missing", f"{file}: cannot be read ({error.strerror})") from error
         try:
             entry = read_entry(data, asked)
-        except AlteredEntryError as error:
+            named = key if asked is not None else exchange_key(entry.request)
+        except (AlteredEntryError, ReportError) as error:  # a request with NaN has no key
             raise _altered(file, str(error)) from error
-        if asked is None and exchange_key(entry.request) != key:
+        if named != key:
             raise _altered(file, "it answers another request than its name says")
         return entry
 

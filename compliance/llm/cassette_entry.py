@@ -11,9 +11,9 @@ from reports.errors import ReportError
 
 __all__ = ["AlteredEntryError", "Asked", "Entry", "entry_bytes", "exchange_key", "read_entry"]
 
-_DIGEST_AT_THE_END = re.compile(rb',"sha256":"([0-9a-f]{64})"(,"status":[0-9]{3}\}\n?)$')
-_AFTER_RETRIES = re.compile(rb'([0-9]{1,9}),"sha256":"([0-9a-f]{64})","status":([0-9]{3})\}\n?')
-_LONGEST_END = 110
+_END = re.compile(rb',"retries":([0-9]{1,9})(,"sha256":"([0-9a-f]{64})")(,"status":([0-9]{3})\})\n?\Z')
+"""What follows the request in canonical form."""
+_LONGEST_END = 130
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -73,12 +73,12 @@ def read_entry(data: bytes, asked: Asked | None = None) -> Entry:
     Raises:
         AlteredEntryError: it is no entry, or its digest is not that of its content, or it answers another request.
     """
-    stated = _digest_of_bytes(data)
-    if stated and asked is not None and (found := _reply_to(asked, data)) is not None:
+    end = _stated_end(data)
+    if end is not None and asked is not None and (found := _reply_to(asked, data, end)) is not None:
         return found
     try:
         # what is, byte for byte, what was hashed needs no second, strict reading
-        value = json.loads(data) if stated else strict_json(data)
+        value = json.loads(data) if end else strict_json(data)
     except (ReportError, ValueError, RecursionError) as error:
         raise AlteredEntryError(getattr(error, "message", str(error))) from error
     match value:
@@ -93,37 +93,37 @@ def read_entry(data: bytes, asked: Asked | None = None) -> Entry:
             entry = Entry(request, status, body, retries, sha256)
         case _:
             raise AlteredEntryError("it is no recorded exchange")
-    if not stated and hashlib.sha256(_canonical(entry)).hexdigest() != sha256:
+    if end is None and hashlib.sha256(_canonical(entry)).hexdigest() != sha256:
         raise AlteredEntryError("its digest is not that of its content")
     if asked is not None and entry.request != asked.request:
         raise AlteredEntryError("it answers another request than its name says")
     return entry
 
 
-def _reply_to(asked: Asked, data: bytes) -> Entry | None:
+def _reply_to(asked: Asked, data: bytes, end: re.Match[bytes]) -> Entry | None:
     """Return the entry where the bytes hold this very request in canonical form, None where they do not."""
-    head, _, tail = data.partition(b',"request":' + asked.canonical + b',"retries":')
-    rest = _AFTER_RETRIES.fullmatch(tail)
-    if rest is None or not head.startswith(b'{"body":"'):
+    middle = b',"request":' + asked.canonical
+    start = end.start() - len(middle)
+    if start < 0 or not data.startswith(b'{"body":"') or not data.startswith(middle, start):
         return None
     try:
-        body = json.loads(head[len(b'{"body":') :])
+        body = json.loads(data[len(b'{"body":') : start])
     except ValueError:
         return None
-    return Entry(asked.request, int(rest[3]), body, int(rest[1]), rest[2].decode()) if isinstance(body, str) else None
+    return Entry(asked.request, int(end[5]), body, int(end[1]), end[3].decode()) if isinstance(body, str) else None
 
 
-def _digest_of_bytes(data: bytes) -> bool:
-    """Tell whether the bytes without the digest have that digest, as those of an untouched file do.
+def _stated_end(data: bytes) -> re.Match[bytes] | None:
+    """Return the end of an entry whose bytes without the digest have that digest, as those of an untouched file do.
 
     In canonical form the digest stands before the last member, so that nothing need be written anew to check it.
     """
-    found = _DIGEST_AT_THE_END.search(data, max(0, len(data) - _LONGEST_END))
-    if found is None:
-        return False
-    digest = hashlib.sha256(memoryview(data)[: found.start()])
-    digest.update(found[2].rstrip(b"\n"))
-    return digest.hexdigest().encode() == found[1]
+    end = _END.search(data, max(0, len(data) - _LONGEST_END))
+    if end is None:
+        return None
+    digest = hashlib.sha256(memoryview(data)[: end.start(2)])
+    digest.update(end[4])
+    return end if digest.hexdigest().encode() == end[3] else None
 
 
 def _members(entry: Entry) -> dict[str, object]:

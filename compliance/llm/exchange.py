@@ -10,6 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import httpx
 
@@ -151,7 +152,8 @@ class Exchanges:
             # no member that sorts before "messages" holds text, so that the first such place is the member's own
             before, _, after = canonical_json({**body, "messages": []}).partition(b'"messages":[]')
             self._frames[manner, query.sample] = query.schema, before, after
-        return b"".join((before, b'"messages":', canonical_json(body["messages"]), after))
+        messages = b",".join(map(_canonical_message, cast("list[dict[str, str]]", body["messages"])))
+        return b"".join((before, b'"messages":[', messages, b"]", after))
 
     def _replayed(self, asked: Asked, query: Query) -> Reached | None:
         cassette = self._cassette
@@ -193,6 +195,12 @@ class Exchanges:
         return EndpointError(
             "endpoint.status", f"{self._endpoint.target.authority}: answered {reached.status}: {shown}", hint
         )
+
+
+def _canonical_message(message: Mapping[str, str]) -> bytes:
+    """Return the RFC 8785 form of a message, whose text alone is long."""
+    members = (b"%b:%b" % (canonical_json(name), canonical_json(message[name])) for name in sorted(message))
+    return b"{%b}" % b",".join(members)
 
 
 def _count(counted: Counter[str], requests: int, size: int) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+import rfc8785
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reports.canonical import MAX_DEPTH, canonical, canonical_json, digest, strict_json
@@ -61,8 +62,15 @@ def test_a_lone_surrogate_has_no_canonical_form() -> None:
 @given(JSON)
 def test_canonical_bytes_come_back_as_the_value_and_as_the_same_bytes(value: object) -> None:
     written = canonical_json(value)
+    assert written == rfc8785.dumps(value)  # type: ignore[arg-type]
     assert strict_json(written) == value
     assert canonical_json(strict_json(written)) == written
+
+
+@given(st.text(st.characters(codec="utf-8") | st.sampled_from('\n\r\t\b\f\0\x1f\x7f"\\\u2028')))
+@example("".join(map(chr, range(256))))
+def test_a_text_is_written_as_rfc_8785_writes_it(text: str) -> None:
+    assert canonical_json(text) == rfc8785.dumps(text)
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False))

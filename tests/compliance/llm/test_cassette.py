@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,29 @@ def test_an_entry_under_another_name_is_refused(tmp_path: Path) -> None:
         assert "another request" in refusal(cassette, other, request).message
 
 
+@pytest.mark.parametrize(
+    "odd", [b"NaN", b"1e999", b"9" * 40, b"[" * 500 + b"]" * 500], ids=["nan", "inf", "long", "deep"]
+)
+def test_a_forged_digest_over_what_has_no_canonical_form_is_told_as_altered(tmp_path: Path, odd: bytes) -> None:
+    cassette = recorded(tmp_path)
+    file = cassette.file_of(KEY)
+    changed = re.sub(rb',"sha256":"[0-9a-f]{64}"', b"", file.read_bytes()).replace(b'"model":"m"', b'"model":%b' % odd)
+    head, tail = changed.split(b',"status"')
+    file.write_bytes(b'%b,"sha256":"%b","status"%b' % (head, hashlib.sha256(changed).hexdigest().encode(), tail))
+    assert refusal(cassette, KEY).code == "cassette.altered"
+    with pytest.raises(CassetteError, match="altered"):
+        cassette.root()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFO")
+def test_an_entry_that_is_no_file_blocks_nobody(tmp_path: Path) -> None:
+    cassette = recorded(tmp_path)
+    file = cassette.file_of(KEY)
+    file.unlink()
+    os.mkfifo(file)
+    assert refusal(cassette, KEY, REQUEST).code == "cassette.missing"
+
+
 @given(st.data())
 def test_no_byte_can_be_another(data: st.DataObject) -> None:
     sound, _ = entry_bytes(ENTRY)
@@ -169,5 +194,5 @@ def test_a_folder_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
         Cassette(tmp_path / "tape", "record").record(KEY, ENTRY)
     assert refusal.value.code == "cassette.write"
     (tmp_path / "other" / KEY[:2] / f"{KEY}.json").mkdir(parents=True)
-    with pytest.raises(CassetteError, match="cannot be read"):
+    with pytest.raises(CassetteError, match="is a folder"):
         Cassette(tmp_path / "other", "replay").find(KEY)
