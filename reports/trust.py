@@ -4,6 +4,7 @@ Keys are told apart by their material. A trust file that lists one key twice, un
 person could meet a threshold of two (theupdateframework/python-tuf GHSA-pwqf-9h7j-7mv8).
 """
 
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,10 +15,12 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from reports.digests import file_sha256
-from reports.errors import KeyFileError, TrustError
+from reports.errors import KeyFileError, TimestampError, TrustError
 from reports.keyfile import read_public_key
 from reports.keys import PublicKey, load_public
 from reports.nouns import Count, Noun, Text, Word
+from reports.timestamp import INSTALL
+from reports.timestamp_authority import Authority, load_authority
 from reports.tomlfile import parse_noun, read_toml
 
 ROLES = ("auditor", "provider")
@@ -84,6 +87,13 @@ class KeyEntry(Noun):
         return self
 
 
+class AuthorityEntry(Noun):
+    """One `[[timestamp_authorities]]`: whose word for a signing time is taken."""
+
+    certificate: Word
+    """PEM file, relative to the trust file: the certificate that signs time-stamps, then its issuers up to the root."""
+
+
 class TrustFile(Noun):
     """A trust file as it is written."""
 
@@ -99,20 +109,14 @@ class TrustFile(Noun):
     """How many distinct keys must have signed in each role."""
     keys: tuple[KeyEntry, ...] = ()
     """The keys."""
-    timestamp_authorities: tuple[object, ...] = ()
-    """Certificates of the authorities; not read yet, so a file that lists one is refused."""
+    timestamp_authorities: tuple[AuthorityEntry, ...] = ()
+    """Whose time-stamps count."""
 
     @model_validator(mode="after")
     def _requires_something(self) -> "TrustFile":
         if not any(self.require.values()):
             raise PydanticCustomError(
                 "no_requirement", "requires no signature at all", {"mend": "Write [require] with auditor = 1."}
-            )
-        if self.timestamp_authorities:
-            raise PydanticCustomError(
-                "timestamp_authorities",
-                "lists timestamp_authorities, and this version of fedaudit cannot check RFC 3161 time-stamps",
-                {"mend": "Remove [[timestamp_authorities]]; signing times are then the report's own."},
             )
         return self
 
@@ -136,16 +140,22 @@ class TrustedKey:
     revoked_reason: str | None = None
     """`retired` or `compromised`."""
 
-    def objection(self, signed_at: datetime) -> str:
-        """Return why a signature made at `signed_at`, by the report's own word, does not count; empty if it does."""
-        if self.revoked_reason == "compromised":
+    def objection(self, signed_at: datetime, *, stamped: bool = False) -> str:
+        """Return why a signature does not count; empty if it does.
+
+        Args:
+            signed_at: when it was made: what a time-stamp proves, else when the report was finished by its own word.
+            stamped: whether it is the former; a thief can write the latter as it suits.
+        """
+        event = "the signature was time-stamped" if stamped else "the report was finished"
+        if self.revoked_reason == "compromised" and not stamped:
             return "compromised: only a time-stamp could show that the signature was made before"
         if self.revoked_at is not None and signed_at >= self.revoked_at:
-            return "revoked before the report was finished"
+            return f"{'compromised' if self.revoked_reason == 'compromised' else 'revoked'} before {event}"
         if self.not_before is not None and signed_at < self.not_before:
-            return "not yet valid when the report was finished"
+            return f"not yet valid when {event}"
         if self.not_after is not None and signed_at > self.not_after:
-            return "expired before the report was finished"
+            return f"expired before {event}"
         return ""
 
 
@@ -163,6 +173,8 @@ class Trust:
     """Whether confidential and restricted evidence may be absent."""
     require_timestamp: bool = False
     """Whether signing times must be vouched for by somebody else."""
+    authorities: tuple[Authority, ...] = ()
+    """Who may vouch for them."""
     sha256: str = ""
     """Digest of the file it was read from."""
 
@@ -173,7 +185,8 @@ def load_trust(path: Path) -> Trust:
     Raises:
         TrustError: `trust.not_found`, `trust.syntax` (also an unknown or missing key), `trust.no_requirement`,
             `trust.role`, `trust.window`, `trust.duplicate_key`, `trust.key_algorithm`, `trust.weak_key`,
-            `trust.private_key`, `trust.key`, `trust.timestamp_authorities`.
+            `trust.private_key`, `trust.key`, `trust.authority` (its certificate cannot be used, or signs reports too),
+            `trust.timestamp_authorities` (rfc3161-client is not installed).
     """
     try:
         written = parse_noun(TrustFile, read_toml(path, TrustError, "trust"), path, TrustError, "trust")
@@ -181,12 +194,15 @@ def load_trust(path: Path) -> Trust:
         raise TrustError(_ONE_CODE.get(error.code, error.code), error.message, error.hint) from error
     keys = tuple(_trusted_key(path, number, entry) for number, entry in enumerate(written.keys))
     _require_distinct(path, keys)
+    authorities = tuple(_authority(path, n, entry) for n, entry in enumerate(written.timestamp_authorities))
+    _require_apart(path, keys, authorities)
     return Trust(
         keys=keys,
         require={str(role): count for role, count in written.require.items()},
         max_age_days=written.max_age_days,
         withheld_allowed=written.withheld == "allow",
         require_timestamp=written.require_timestamp,
+        authorities=authorities,
         sha256=file_sha256(path),
     )
 
@@ -213,6 +229,28 @@ def _trusted_key(path: Path, number: int, entry: KeyEntry) -> TrustedKey:
     return TrustedKey(
         entry.name, entry.role, key, entry.not_before, entry.not_after, entry.revoked_at, entry.revoked_reason
     )
+
+
+def _authority(path: Path, number: int, entry: AuthorityEntry) -> Authority:
+    where = f"{path}: timestamp_authorities[{number}]"
+    if importlib.util.find_spec("rfc3161_client") is None:  # better no verification than one that skips what is listed
+        raise TrustError("trust.timestamp_authorities", f"{where}: checking time-stamps needs rfc3161-client", INSTALL)
+    try:
+        return load_authority(path.parent / entry.certificate)
+    except TimestampError as error:
+        code = "trust.private_key" if error.code == "timestamp.private_key" else "trust.authority"
+        raise TrustError(code, f"{where}: {error.message}", error.hint) from error
+
+
+def _require_apart(path: Path, keys: tuple[TrustedKey, ...], authorities: tuple[Authority, ...]) -> None:
+    """Refuse an authority that could vouch for its own signatures."""
+    signing = {trusted.key.spki: trusted for trusted in keys}
+    for authority in authorities:
+        if own := signing.get(authority.spki):
+            problem = f"{path}: {own.name!r} ({own.role}) has the key of the time-stamping authority {authority.name!r}"
+            raise TrustError(
+                "trust.duplicate_key", problem, "Nobody vouches for their own time: take another authority."
+            )
 
 
 def _require_distinct(path: Path, keys: tuple[TrustedKey, ...]) -> None:

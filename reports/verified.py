@@ -45,6 +45,8 @@ class Signer:
     """Whether its signature counts towards the role."""
     reason: str
     """Why not; empty if it does."""
+    stamped_at: str | None = None
+    """When a listed authority saw the signature, `YYYY-MM-DDTHH:MM:SSZ`; None: its time is the report's own word."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,100 @@
+"""When each trusted key signed: the time on a time-stamp by a listed authority, else the report's own word.
+
+A time-stamp is no part of what was signed: anybody can cut one off or add one. So one that proves nothing is worth no
+more, and no less, than none; the reason is kept for the reader. Of several by one key the earliest proves most.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from reports import dsse
+from reports.dsse import Envelope, Signature
+from reports.errors import TimestampError
+from reports.timestamp import token_time
+from reports.trust import Trust, TrustedKey
+
+CLOCK_SKEW = timedelta(minutes=5)
+"""How far the clocks of the auditor, of an authority and ours may lie apart."""
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A trusted key, and what it signed the report with."""
+
+    trusted: TrustedKey
+    """The key."""
+    signatures: tuple[Signature, ...]
+    """Its signatures over the report; one, unless somebody copied it."""
+    stamped_at: datetime | None = None
+    """When a listed authority saw the signature, UTC; None where none did."""
+    doubt: str = ""
+    """Why a time-stamp that it bears proves nothing; empty where it does, or bears none."""
+
+    def objection(self, finished: datetime, *, must_be_stamped: bool) -> str:
+        """Return why the signature does not count; empty if it does."""
+        if self.stamped_at is None and must_be_stamped:
+            return self.doubt or "bears no time-stamp"
+        if self.stamped_at is None:
+            return self.trusted.objection(finished)
+        return self.trusted.objection(self.stamped_at, stamped=True)
+
+
+@dataclass(frozen=True)
+class SignaturesFound:
+    """Whose signatures an envelope bears."""
+
+    signed: tuple[Signed, ...]
+    """Those by trusted keys, in the order of the trust file."""
+    strangers: int
+    """How many are by no key of the trust file."""
+
+
+def find_signatures(envelope: Envelope, trust: Trust) -> SignaturesFound:
+    """Return which trusted keys signed; each key is tried on each signature, what a keyid says is not read."""
+    message = dsse.pae(envelope.payload_type, envelope.body)
+    known: set[int] = set()
+    signed: list[Signed] = []
+    for trusted in trust.keys:
+        own = [place for place, one in enumerate(envelope.signatures) if trusted.key.verify(one.sig, message)]
+        known.update(own)
+        if own:
+            signed.append(Signed(trusted, tuple(envelope.signatures[place] for place in own)))
+    return SignaturesFound(tuple(signed), len(envelope.signatures) - len(known))
+
+
+def dated(signed: Iterable[Signed], trust: Trust, finished: datetime, now: datetime) -> tuple[Signed, ...]:
+    """Return the signatures with the times that listed authorities vouch for.
+
+    Args:
+        signed: of trusted keys.
+        trust: lists the authorities.
+        finished: when the report says that it was finished; a time-stamp from before contradicts it.
+        now: a time-stamp from later is of a clock that is wrong.
+    """
+    return tuple(_dated(one, trust, finished, now) for one in signed)
+
+
+def _dated(signed: Signed, trust: Trust, finished: datetime, now: datetime) -> Signed:
+    moments: list[datetime] = []
+    doubts: list[str] = []
+    for signature in signed.signatures:
+        if signature.timestamp is None:
+            continue
+        if not trust.authorities:
+            doubts.append("its time-stamp is by no listed authority: the trust file lists none")
+            continue
+        try:
+            moment = token_time(signature.timestamp, signature.sig, trust.authorities)
+        except TimestampError as error:
+            doubts.append(f"its time-stamp proves nothing: {error.message}")
+            continue
+        if moment < finished - CLOCK_SKEW:
+            doubts.append(f"its time-stamp is of {moment:%Y-%m-%d %H:%M} UTC, before the report was finished")
+        elif moment > now + CLOCK_SKEW:
+            doubts.append(f"its time-stamp is of {moment:%Y-%m-%d %H:%M} UTC, which is to come")
+        else:
+            moments.append(moment)
+    if moments:
+        return replace(signed, stamped_at=min(moments))
+    return replace(signed, doubt=doubts[0] if doubts else "")
