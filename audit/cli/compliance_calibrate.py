@@ -14,8 +14,8 @@ from audit.cli.reader_options import JUDGE_NAMES, PATH, judge_named, judge_optio
 
 if TYPE_CHECKING:
     from compliance.aireg import Dataset
+    from compliance.assessing import Readership
     from compliance.calibration import Calibration
-    from compliance.judge_file import CassetteMode, JudgeFile
     from compliance.measuring import Measured
 
 SHIPPED = "shipped"
@@ -45,7 +45,7 @@ def calibrate(**asked: Any) -> Answer:
     named = judge_named(asked)
     if named is None:
         raise click.UsageError("who is to be calibrated? Give --scores FILE, --judge FILE, or --base-url and --model")
-    return _of_judge(asked, *named, on)
+    return _of_judge(asked, named, on)
 
 
 def _of_scores(asked: Mapping[str, Any], on: date) -> Answer:
@@ -84,9 +84,9 @@ def _named(dataset: "Dataset", named: Sequence[str], place: str) -> tuple[str, .
     return tuple(dict.fromkeys(named or known))
 
 
-def _of_judge(asked: Mapping[str, Any], judge: "JudgeFile", folder: Path, on: date) -> Answer:
+def _of_judge(asked: Mapping[str, Any], reader: "Readership", on: date) -> Answer:
     dataset = _limited(_dataset(asked["dataset"]), asked["limit"])
-    measured = asyncio.run(_asked(dataset, judge, folder, asked))
+    measured = asyncio.run(_asked(dataset, reader))
     if measured.errors and not any(measured.scores.values()):
         raise measured.errors[0]
     calibration = _calibrated(
@@ -102,21 +102,20 @@ def _of_judge(asked: Mapping[str, Any], judge: "JudgeFile", folder: Path, on: da
     return _answer(calibration, asked["output"], measured)
 
 
-async def _asked(dataset: "Dataset", judge: "JudgeFile", folder: Path, asked: Mapping[str, Any]) -> "Measured":
+async def _asked(dataset: "Dataset", reader: "Readership") -> "Measured":
     from compliance.llm.panel import open_panel
     from compliance.measuring import measure
 
-    recording = asked["record"] or asked["replay"]
-    mode: CassetteMode | None = "record" if asked["record"] else "replay" if asked["replay"] else None
+    judge = reader.judge_file
     async with open_panel(
         judge,
-        folder,
-        consent=asked["allow_remote_llm"],
+        reader.folder,
+        consent=reader.consent,
         classification="public",  # excerpts of a published benchmark
-        mode=mode,
-        cassette=recording,
+        mode=reader.mode,
+        cassette=reader.cassette,
     ) as panel:
-        return await measure(dataset, panel, samples=asked["samples"] or judge.samples or 1, seed=judge.seed)
+        return await measure(dataset, panel, samples=reader.samples or judge.samples or 1, seed=judge.seed)
 
 
 def _dataset(name: str) -> "Dataset":

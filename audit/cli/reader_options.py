@@ -1,6 +1,7 @@
 """Who reads the documents: the options that name a judge file or an endpoint, and what becomes of them."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,31 +76,19 @@ def readership(asked: Mapping[str, Any], own: Path | None, calibration: Path | N
         click.UsageError: options exclude each other, or need one that is missing.
         JudgeFileError: the judge file cannot be used.
     """
-    from compliance.assessing import Readership
-
     named = judge_named(asked, own)
     if named is None:
         for name in ("record", "replay"):
             if asked[name] is not None:
                 raise click.UsageError(f"--{name} needs a reader: give --judge, or --base-url and --model")
         return None
-    judge_file, folder = named
     if asked["seed"] is not None:
-        judge_file = judge_file.model_copy(update={"seed": asked["seed"]})
-    return Readership(
-        judge_file,
-        folder,
-        consent=asked["allow_remote_llm"],
-        samples=asked["samples"],
-        pairs=asked["planted"],
-        calibration=asked["calibration"] or calibration,
-        mode="record" if asked["record"] else "replay" if asked["replay"] else None,
-        cassette=asked["record"] or asked["replay"],
-    )
+        named = replace(named, judge_file=named.judge_file.model_copy(update={"seed": asked["seed"]}))
+    return replace(named, pairs=asked["planted"], calibration=asked["calibration"] or calibration)
 
 
-def judge_named(asked: Mapping[str, Any], own: Path | None = None) -> "tuple[JudgeFile, Path] | None":
-    """Return the judge file and the folder of its paths; None where nobody was named.
+def judge_named(asked: Mapping[str, Any], own: Path | None = None) -> "Readership | None":
+    """Return who is asked, with what leave and which recording; None where nobody was named.
 
     Args:
         asked: The options, by name.
@@ -109,6 +98,24 @@ def judge_named(asked: Mapping[str, Any], own: Path | None = None) -> "tuple[Jud
         click.UsageError: options exclude each other, or need one that is missing.
         JudgeFileError: the judge file cannot be used.
     """
+    from compliance.assessing import Readership
+
+    found = _judge_file(asked, own)
+    if found is None:
+        return None
+    judge_file, folder = found
+    return Readership(
+        judge_file,
+        folder,
+        consent=asked["allow_remote_llm"],
+        samples=asked["samples"],
+        mode="record" if asked["record"] else "replay" if asked["replay"] else None,
+        cassette=asked["record"] or asked["replay"],
+    )
+
+
+def _judge_file(asked: Mapping[str, Any], own: Path | None) -> "tuple[JudgeFile, Path] | None":
+    """Return the judge file and the folder of its paths; None where nobody was named."""
     from compliance.judge_file import load_judge_file, quick_judge
 
     if asked["record"] and asked["replay"]:

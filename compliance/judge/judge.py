@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from compliance.aireg import ARTICLES
 from compliance.assessment import Assessed
 from compliance.assessment_records import DecoyRecord, PlantedRecord
 from compliance.catalogue import Control
@@ -22,7 +23,7 @@ from compliance.errors import ComplianceError, JudgeFileError
 from compliance.judge.decoy_reading import DecoyReading, read_decoy
 from compliance.judge.member import MemberReading, read_document
 from compliance.judge.parts import largest_part
-from compliance.judge.planted import MEASURED_ARTICLES, draw_planted, read_planted
+from compliance.judge.planted import draw_planted, read_planted
 from compliance.judge.prompt import Duty, prompt_tokens
 from compliance.judge.scope import Calibrated, Reader, Scope
 from compliance.judge.shown import ShownPart, shown
@@ -173,7 +174,7 @@ def _decoy_places(controls: Iterable[Control]) -> tuple[str, ...]:
     cited = [str(citation) for control in controls for citation in control.citations]
     for citation in cited:
         article = _ARTICLE.match(citation)
-        if article is not None and int(article[1]) in MEASURED_ARTICLES:
+        if article is not None and int(article[1]) in ARTICLES:
             found.setdefault(int(article[1]), citation)
     return tuple(found.values()) or tuple(cited[:1])
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from compliance.aggregate import lower_median
+from compliance.aireg import ARTICLES, Item
 from compliance.assessment_records import PlantedRecord
 from compliance.errors import CalibrationError, ComplianceError
 from compliance.judge.parts import largest_part
@@ -20,11 +21,9 @@ from compliance.judge.wording import article_wording
 from reports.canonical import canonical_json
 
 if TYPE_CHECKING:
-    from compliance.aireg import Item
     from compliance.llm.panel import PanelMember
 
 __all__ = [
-    "MEASURED_ARTICLES",
     "ItemReading",
     "Planted",
     "PlantedReadings",
@@ -34,8 +33,6 @@ __all__ = [
     "read_planted",
 ]
 
-MEASURED_ARTICLES = (9, 10, 12, 14, 15)
-"""Those that AIReg-Bench has excerpts for (arXiv:2510.01474)."""
 GAP_AT_MOST, SOUND = 2, 5
 """Experts' median of an excerpt with a planted gap at most, and of a sound one."""
 _SUBJECTS = {
@@ -109,8 +106,8 @@ def article_duty(article: int) -> Duty:
 
 
 def draw_planted(
-    items: Sequence["Item"], articles: Collection[int], *, pairs: int, seed: int
-) -> tuple[tuple["Item", "Item"], ...]:
+    items: Sequence[Item], articles: Collection[int], *, pairs: int, seed: int
+) -> tuple[tuple[Item, Item], ...]:
     """Return pairs of an excerpt with a gap and a sound one, one pair for each article that is asked about.
 
     Args:
@@ -119,15 +116,15 @@ def draw_planted(
         pairs: At most so many; which articles, is drawn too.
         seed: The draw depends on it and on the ids alone, so the order of the items changes nothing.
     """
-    scored = [article for article in MEASURED_ARTICLES if article in articles]
-    drawn = sorted(scored or MEASURED_ARTICLES, key=lambda article: _lot(seed, str(article)))
+    scored = [article for article in ARTICLES if article in articles]
+    drawn = sorted(scored or ARTICLES, key=lambda article: _lot(seed, str(article)))
     chosen = sorted(drawn[: min(pairs, len(scored) or 1)])
     return tuple(
         (_drawn(items, article, seed, sound=False), _drawn(items, article, seed, sound=True)) for article in chosen
     )
 
 
-def _drawn(items: Sequence["Item"], article: int, seed: int, *, sound: bool) -> "Item":
+def _drawn(items: Sequence[Item], article: int, seed: int, *, sound: bool) -> Item:
     fitting = [
         item
         for item in items
@@ -143,7 +140,7 @@ def _lot(seed: int, name: str) -> bytes:
 
 
 async def read_items(
-    panel_member: "PanelMember", items: Sequence["Item"], *, samples: int, seed: int
+    panel_member: "PanelMember", items: Sequence[Item], *, samples: int, seed: int
 ) -> tuple[ItemReading, ...]:
     """Return one reading for each excerpt, in their order: the same prompt, form and settings as for a duty.
 
@@ -163,7 +160,7 @@ async def read_items(
 
 
 async def read_planted(
-    members: Sequence["PanelMember"], pairs: Sequence[tuple["Item", "Item"]], *, samples: int, seed: int
+    members: Sequence["PanelMember"], pairs: Sequence[tuple[Item, Item]], *, samples: int, seed: int
 ) -> PlantedReadings:
     """Return how a panel reads pairs of an excerpt with a gap and a sound one."""
     items = [item for pair in pairs for item in pair]
@@ -176,7 +173,7 @@ async def read_planted(
     return PlantedReadings(tuple(readings), {member.name: one for member, one in zip(members, found, strict=True)})
 
 
-async def _read(member: "PanelMember", item: "Item", samples: int, seed: int) -> ItemReading:
+async def _read(member: "PanelMember", item: Item, samples: int, seed: int) -> ItemReading:
     if item.text is None:
         raise CalibrationError(
             "calibration.no_text", f"{item.id}: has no text to be read", "Take a data set with texts."

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compliance.aireg import ARTICLES
 from compliance.judge.decoy import DECOYS
-from compliance.judge.planted import MEASURED_ARTICLES, article_duty
+from compliance.judge.planted import article_duty
 from compliance.judge.prompt import Duty, break_fences, prompt_tokens, render_prompt, secret_of, tokens
 from compliance.judge.wording import article_wording, official_wording
 
@@ -75,7 +76,7 @@ def test_a_question_needs_no_more_than_is_kept_for_it() -> None:
     assert prompt_tokens(Duty("x", "w" * 300, "c" * 100)) <= 1500
 
 
-@pytest.mark.parametrize("article", MEASURED_ARTICLES)
+@pytest.mark.parametrize("article", ARTICLES)
 def test_an_article_is_asked_about_in_the_words_of_the_law(article: int) -> None:
     assert article_wording(article) in user_message("x", article_duty(article))
 

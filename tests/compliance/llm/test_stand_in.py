@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from compliance.agreement import quadratic_weighted_kappa
-from compliance.aireg import shipped_dataset
+from compliance.aireg import ARTICLES, shipped_dataset
 from compliance.calibration import calibrate, reader_fingerprint
 from compliance.judge.answer import parse_answer
 from compliance.judge.decoy import DECOYS
-from compliance.judge.planted import MEASURED_ARTICLES, article_duty, draw_planted, read_items
+from compliance.judge.planted import article_duty, draw_planted, read_items
 from compliance.judge.prompt import Duty, render_prompt, secret_of
 from compliance.judge_file import quick_judge
 from compliance.lexical import fit_isotonic, hedge_density, leave_one_group_out, to_scores
@@ -93,11 +93,11 @@ def test_it_is_not_admitted() -> None:
 
 def test_a_planted_pair_is_a_gap_and_a_sound_excerpt_of_one_article_whatever_the_order() -> None:
     for seed in range(20):
-        pairs = draw_planted(ITEMS, MEASURED_ARTICLES, pairs=5, seed=seed)
-        assert [(gap.article, sound.article) for gap, sound in pairs] == [(a, a) for a in MEASURED_ARTICLES]
+        pairs = draw_planted(ITEMS, ARTICLES, pairs=5, seed=seed)
+        assert [(gap.article, sound.article) for gap, sound in pairs] == [(a, a) for a in ARTICLES]
         assert all(gap.reference <= 2 and sound.reference == 5 for gap, sound in pairs)
-        assert pairs == draw_planted(ITEMS[::-1], MEASURED_ARTICLES[::-1], pairs=5, seed=seed)
-        [one] = draw_planted(ITEMS, MEASURED_ARTICLES, pairs=1, seed=seed)
+        assert pairs == draw_planted(ITEMS[::-1], ARTICLES[::-1], pairs=5, seed=seed)
+        [one] = draw_planted(ITEMS, ARTICLES, pairs=1, seed=seed)
         assert one in pairs
     drawn = [draw_planted(ITEMS, (), pairs=5, seed=seed) for seed in range(20)]
     assert {len(pairs) for pairs in drawn} == {1}  # where no measured article is asked about, once
