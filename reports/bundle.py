@@ -7,13 +7,13 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from reports.bundle_files import BundleFiles, FolderFiles, files_of, read_content
 from reports.dsse import Envelope, parse_envelope
 from reports.durable import sync_folder, write_new
 from reports.errors import BundleError, ReportError
 from reports.evidence import ENVELOPE
 from reports.keys import PrivateKey
 from reports.model import Report
-from reports.regular import open_regular
 from reports.statement import Statement, parse_statement
 
 MAX_ENVELOPE = 64 * 2**20
@@ -31,7 +31,9 @@ class Bundle:
     """What a bundle claims; no trust implied."""
 
     path: Path
-    """Its folder."""
+    """Its folder, or its zip."""
+    files: BundleFiles
+    """What lies in it."""
     envelope: Envelope
     """The signed bytes and who signed them, unchecked."""
     statement: Statement
@@ -43,40 +45,53 @@ class Bundle:
         return self.statement.report
 
 
-def read_envelope(path: Path) -> bytes:
+def read_envelope(files: BundleFiles) -> bytes:
     """Return the bytes of a bundle's envelope.
 
     Raises:
-        BundleError: `bundle.not_found`, there is nothing at `path` (exit 2); `bundle.missing_envelope`,
-            `bundle.not_file` (a link, a FIFO, a folder), `bundle.too_large` (over 64 MiB).
+        BundleError: `bundle.missing_envelope`, `bundle.not_file` (a link, a FIFO, a folder), `bundle.too_large` (over
+            64 MiB); `zip.member`, `zip.ratio`.
         OSError: it cannot be read.
     """
-    if not path.exists():
-        raise BundleError("bundle.not_found", f"{path}: no such folder", "Check the path.")
     try:
-        file = open_regular(path / ENVELOPE)
+        content = files.open(ENVELOPE)
     except BundleError as error:
         if error.code == "file.missing":
-            hint = "Give the folder that `fedaudit run` wrote."
-            raise BundleError("bundle.missing_envelope", f"{path} is no bundle: it has no {ENVELOPE}", hint) from error
-        raise BundleError("bundle.not_file", error.message, "A bundle's envelope is a plain file.") from error
-    with file:
-        size = os.fstat(file.fileno()).st_size
-        if size > MAX_ENVELOPE:
-            raise BundleError("bundle.too_large", f"{ENVELOPE} is larger than 64 MiB")
-        return file.read(size)  # not MAX_ENVELOPE: unbuffered, it would reserve 64 MiB each time
+            problem = f"{files.path} is no bundle: it has no {ENVELOPE}"
+            raise BundleError("bundle.missing_envelope", problem, _mend(files)) from error
+        if error.code.startswith("file."):
+            raise BundleError("bundle.not_file", error.message, "A bundle's envelope is a plain file.") from error
+        raise
+    if content.size > MAX_ENVELOPE:
+        content.file.close()
+        raise BundleError("bundle.too_large", f"{ENVELOPE} is larger than 64 MiB")
+    return read_content(content)
+
+
+def _mend(files: BundleFiles) -> str:
+    """Return what to do about a folder or a zip without an envelope: often the folder was packed, not its content."""
+    tops = [name for name in files.entries(".") if files.kind(f"{name}/{ENVELOPE}") == "file"]
+    if not tops:
+        return "Give the folder that `fedaudit run` wrote, or a zip of what is in it."
+    if isinstance(files, FolderFiles):
+        return f"Did you mean {files.path / tops[0]}?"
+    return f"Pack what is in {tops[0]}/, not the folder: cd {tops[0]} && zip -r ../bundle.zip ."
 
 
 def read_bundle(path: Path) -> Bundle:
-    """Return what the bundle in a folder claims: its form is checked as strictly as for verifying, its seal is not.
+    """Return what the bundle at a path claims: its form is checked as strictly as for verifying, its seal is not.
+
+    Args:
+        path: a folder, or a zip of what is in it.
 
     Raises:
         BundleError: `bundle.not_found`, nothing is there (exit 2).
         UnreadableBundleError: with the code of the first of verification's steps 2 to 10 that refuses it (exit 3).
     """
     try:
-        envelope = parse_envelope(read_envelope(path))
-        return Bundle(path, envelope, parse_statement(envelope.body))
+        files = files_of(path)
+        envelope = parse_envelope(read_envelope(files))
+        return Bundle(path, files, envelope, parse_statement(envelope.body))
     except ReportError as error:
         if error.code == "bundle.not_found":
             raise
@@ -91,12 +106,17 @@ def add_signature(path: Path, key: PrivateKey) -> Bundle:
     Whatever happens, either the old envelope is there or the new one.
 
     Raises:
-        BundleError: as `read_bundle`; `dsse.too_many_signatures`.
+        BundleError: as `read_bundle`; `bundle.zip`, a zip is read and never written; `dsse.too_many_signatures`.
         OSError: the folder cannot be written.
     """
     bundle = read_bundle(path)
-    envelope = bundle.envelope.with_signature(key)
-    folder = path.resolve()
+    return replace_envelope(bundle, bundle.envelope.with_signature(key))
+
+
+def replace_envelope(bundle: Bundle, envelope: Envelope) -> Bundle:
+    """Put another envelope over the same bytes into a bundle's folder; errors as `add_signature`, after reading."""
+    require_folder(bundle)
+    folder = bundle.path.resolve()
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.envelope")  # not inside: a bundle holds nothing unsigned
     partial.unlink(missing_ok=True)
     try:
@@ -106,3 +126,10 @@ def add_signature(path: Path, key: PrivateKey) -> Bundle:
         partial.unlink(missing_ok=True)
     sync_folder(folder)
     return replace(bundle, envelope=envelope)
+
+
+def require_folder(bundle: Bundle) -> None:
+    """Refuse (`bundle.zip`, exit 2) to write into a zip: it would have to be packed anew, by us or by nobody."""
+    if not isinstance(bundle.files, FolderFiles):
+        hint = "Unpack it into an empty folder, sign that, and pack what is in it again."
+        raise BundleError("bundle.zip", f"{bundle.path} is a zip, which is read in place and never written", hint)

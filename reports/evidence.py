@@ -4,17 +4,18 @@ A file is named by its digest, so equal content is one file, and names from outs
 """
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from reports import merkle
+from reports.bundle_files import BundleFiles, read_content
 from reports.canonical import canonical_json
 from reports.digests import PIECE
 from reports.errors import BundleError
 from reports.model import Confidentiality, Evidence
-from reports.regular import KIND_WORDS, kind_of, open_regular
+from reports.regular import KIND_WORDS
+from reports.salting import SUFFIX as SALTED
+from reports.salting import unsalted
 
 FOLDER = "evidence"
 ENVELOPE = "report.dsse.json"
@@ -44,15 +45,18 @@ class Fault(NamedTuple):
     """One sentence that names the file."""
 
 
-def suffix_of(media_type: str) -> str:
+def suffix_of(media_type: str, *, salted: bool = False) -> str:
     """Return the suffix under which evidence of a media type is kept; empty for a type that has none here."""
-    if media_type == "application/json" or media_type.endswith("+json"):
-        return ".json"
-    return _SUFFIXES.get(media_type, "")
+    json_like = media_type == "application/json" or media_type.endswith("+json")
+    suffix = ".json" if json_like else _SUFFIXES.get(media_type, "")
+    return suffix + SALTED if salted else suffix
 
 
 def evidence_leaf(piece: Evidence) -> bytes:
-    """Return what the tree holds of one piece: rfc8785([sha256, size, media_type, confidentiality, name])."""
+    """Return what the tree holds of one piece: rfc8785([sha256, size, media_type, confidentiality, name]).
+
+    The same for a salted piece: its digest and size are those of the file, salt and content.
+    """
     return canonical_json([piece.sha256, piece.size, piece.media_type, str(piece.confidentiality), piece.name])
 
 
@@ -67,13 +71,35 @@ def may_be_withheld(piece: Evidence) -> bool:
     return piece.confidentiality.at_least(Confidentiality.CONFIDENTIAL)
 
 
-def withheld(bundle: Path, evidence: Iterable[Evidence]) -> tuple[Evidence, ...]:
+def withheld(files: BundleFiles, evidence: Iterable[Evidence]) -> tuple[Evidence, ...]:
     """Return the pieces that may be absent and are."""
-    folder = bundle / FOLDER
-    return tuple(p for p in evidence if may_be_withheld(p) and kind_of(folder / p.path) == "missing")
+    return tuple(p for p in evidence if may_be_withheld(p) and files.kind(f"{FOLDER}/{p.path}") == "missing")
 
 
-def evidence_faults(bundle: Path, evidence: Sequence[Evidence], root: str, *, deny_withheld: bool) -> Iterator[Fault]:
+def read_evidence(files: BundleFiles, piece: Evidence) -> bytes | None:
+    """Return the content of a piece, without its salt; None where there is no plain file of the size that was signed.
+
+    What it holds is as unverified as the rest.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    try:
+        content = files.open(f"{FOLDER}/{piece.path}")
+        if content.size != piece.size:
+            content.file.close()
+            return None
+        data = read_content(content)
+    except BundleError:
+        return None  # absent, a link, a folder, a broken member: there is nothing to show
+    if len(data) != piece.size:
+        return None
+    return unsalted(data) if piece.salted else data
+
+
+def evidence_faults(
+    files: BundleFiles, evidence: Sequence[Evidence], root: str, *, deny_withheld: bool
+) -> Iterator[Fault]:
     """Yield what is wrong with the evidence of a bundle, in the order of the specification's step 16.
 
     Lazily: who wants the first fault alone does not hash the rest.
@@ -81,34 +107,33 @@ def evidence_faults(bundle: Path, evidence: Sequence[Evidence], root: str, *, de
     Raises:
         OSError: a file or a folder cannot be read.
     """
-    folder = bundle / FOLDER
-    kinds = {".": kind_of(folder)}
+    kinds = {".": files.kind(FOLDER)}
     if kinds["."] not in ("folder", "missing"):
         yield _misplaced(FOLDER, kinds["."])
         return
-    kinds |= _listing(folder)
+    kinds |= _listing(files)
+    buffer = memoryview(bytearray(PIECE))
     for piece in evidence:
-        yield from _piece_faults(folder, piece, kinds)
-    yield from _unlisted(bundle, evidence, kinds)
+        yield from _piece_faults(files, piece, kinds, buffer)
+    yield from _unlisted(files, evidence, kinds)
     if deny_withheld:
-        for piece in withheld(bundle, evidence):
+        for piece in withheld(files, evidence):
             yield Fault("evidence.withheld", f"{piece.path} ({piece.name}) is withheld; the trust file denies that")
     if evidence_root(evidence) != root:
         yield Fault("evidence.root", "the evidence list does not hash to the report's evidence root")
 
 
-def _listing(folder: Path) -> dict[str, str]:
+def _listing(files: BundleFiles) -> dict[str, str]:
     """Return the entries of `evidence/` and theirs, by kind; what lies deeper can only be unlisted."""
     kinds: dict[str, str] = {}
-    if kind_of(folder) == "folder":
-        for entry in folder.iterdir():
-            kinds[entry.name] = kind_of(entry)
-            if kinds[entry.name] == "folder":
-                kinds.update((f"{entry.name}/{inner.name}", kind_of(inner)) for inner in entry.iterdir())
+    for name, kind in files.entries(FOLDER).items():
+        kinds[name] = kind
+        if kind == "folder":
+            kinds.update((f"{name}/{inner}", kind) for inner, kind in files.entries(f"{FOLDER}/{name}").items())
     return kinds
 
 
-def _piece_faults(folder: Path, piece: Evidence, kinds: Mapping[str, str]) -> Iterator[Fault]:
+def _piece_faults(files: BundleFiles, piece: Evidence, kinds: Mapping[str, str], buffer: memoryview) -> Iterator[Fault]:
     for place, wanted in ((".", "folder"), (piece.path.partition("/")[0], "folder"), (piece.path, "file")):
         found = kinds.get(place, "missing")
         if found == "missing" and may_be_withheld(piece):
@@ -119,7 +144,7 @@ def _piece_faults(folder: Path, piece: Evidence, kinds: Mapping[str, str]) -> It
         if found != wanted:
             yield _misplaced(f"{FOLDER}/{place}", found)
             return
-    yield from _content_faults(folder / piece.path, piece)
+    yield from _content_faults(files, piece, buffer)
 
 
 def _misplaced(place: str, kind: str) -> Fault:
@@ -128,29 +153,29 @@ def _misplaced(place: str, kind: str) -> Fault:
     return Fault("evidence.not_file", f"{place} is {KIND_WORDS[kind]}")
 
 
-def _content_faults(path: Path, piece: Evidence) -> Iterator[Fault]:
+def _content_faults(files: BundleFiles, piece: Evidence, buffer: memoryview) -> Iterator[Fault]:
+    digest = hashlib.sha256()
     try:
-        file = open_regular(path)
-    except BundleError as error:  # exchanged between the listing and the reading
-        yield Fault("evidence.not_file", error.message)
+        content = files.open(f"{FOLDER}/{piece.path}")
+        with content.file as file:
+            if content.size != piece.size:
+                said = f"{piece.path} ({piece.name})"
+                yield Fault("evidence.size", f"{said} has {content.size} bytes, not {piece.size}")
+                return
+            while read := file.readinto(buffer):
+                digest.update(buffer[:read])
+    except BundleError as error:  # a broken member, or a file exchanged between the listing and the reading
+        yield Fault(error.code if error.code.startswith("zip.") else "evidence.not_file", error.message)
         return
-    with file:
-        size = os.fstat(file.fileno()).st_size
-        if size != piece.size:
-            yield Fault("evidence.size", f"{piece.path} ({piece.name}) has {size} bytes, not {piece.size}")
-            return
-        digest, buffer = hashlib.sha256(), memoryview(bytearray(min(PIECE, size + 1)))
-        while read := file.readinto(buffer):
-            digest.update(buffer[:read])
     if digest.hexdigest() != piece.sha256:
         yield Fault("evidence.digest", f"{piece.path} ({piece.name}) has other content than was signed")
 
 
-def _unlisted(bundle: Path, evidence: Iterable[Evidence], kinds: Mapping[str, str]) -> Iterator[Fault]:
+def _unlisted(files: BundleFiles, evidence: Iterable[Evidence], kinds: Mapping[str, str]) -> Iterator[Fault]:
     """Yield what nobody signed: in `evidence/`, and beside the three places that a bundle has."""
     listed = {piece.path for piece in evidence}
     expected = listed | {path.partition("/")[0] for path in listed} | {"."}
     for place in sorted(kinds.keys() - expected):
         yield Fault("evidence.unlisted", f"{place!r} in {FOLDER}/ is not listed in the report")
-    for name in sorted({entry.name for entry in bundle.iterdir()} - _LAYOUT):
+    for name in sorted(files.entries(".").keys() - _LAYOUT):
         yield Fault("evidence.unlisted", f"{name!r} is no part of a bundle; only {RENDERINGS}/ may hold unsigned files")

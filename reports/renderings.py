@@ -6,18 +6,19 @@ Renderings are derived and unsigned; whoever holds the bundle can write them aga
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from reports.bundle import Bundle, read_bundle
+from reports.bundle import Bundle, read_bundle, require_folder
+from reports.bundle_files import BundleFiles
 from reports.dsse import PAYLOAD_TYPE, Envelope, Signature
 from reports.errors import BundleError
-from reports.evidence import FOLDER, RENDERINGS
+from reports.evidence import RENDERINGS, read_evidence
 from reports.evidence import withheld as withheld_of
 from reports.export_sigstore import sigstore_bundles
 from reports.model import Confidentiality, Evidence, Report
 from reports.recipe import RECIPE, verify_script
-from reports.regular import open_regular
 from reports.statement import Statement
 from reports.verdict import Verdict
-from reports.view import Signer, View, view_of
+from reports.view import View, view_of
+from reports.view_signature import signer_of
 
 HTML, MARKDOWN = "report.html", "report.md"
 
@@ -40,7 +41,7 @@ def standard_renderings(
     from reports.render_html import render_html  # jinja2 costs verifying and judging nothing
     from reports.render_markdown import render_markdown
 
-    signers = [Signer(signature.keyid) for signature in signatures]
+    signers = [signer_of(signature) for signature in signatures]
     view = view_of(statement, signers=signers, lookup=lookup, withheld=withheld)
     pages = {HTML: render_html(view).encode(), MARKDOWN: render_markdown(view).encode()}
     bundles = sigstore_bundles(Envelope(PAYLOAD_TYPE, statement.body, tuple(signatures)))
@@ -54,31 +55,21 @@ def bundle_view(
     report = bundle.report
     return view_of(
         bundle.statement,
-        signers=[Signer(signature.keyid) for signature in bundle.envelope.signatures],
-        lookup=evidence_lookup(bundle.path, report.evidence),
+        signers=[signer_of(signature) for signature in bundle.envelope.signatures],
+        lookup=evidence_lookup(bundle.files, report.evidence),
         include=include,
-        withheld={piece.sha256 for piece in withheld_of(bundle.path, report.evidence)},
+        withheld={piece.sha256 for piece in withheld_of(bundle.files, report.evidence)},
         verdict=verdict,
     )
 
 
-def evidence_lookup(folder: Path, evidence: Sequence[Evidence]) -> Callable[[str], bytes | None]:
-    """Return the function that reads a listed piece of evidence from a bundle; None where its file is absent.
-
-    A file is read only where it is a plain one of the size that was signed; what it holds is as unverified as the rest.
-    """
+def evidence_lookup(files: BundleFiles, evidence: Sequence[Evidence]) -> Callable[[str], bytes | None]:
+    """Return the function that reads the content of a listed piece of evidence, as `reports.evidence.read_evidence`."""
     pieces = {piece.sha256: piece for piece in evidence}
 
     def content(sha256: str) -> bytes | None:
         piece = pieces.get(sha256)
-        if piece is None:
-            return None
-        try:
-            with open_regular(folder / FOLDER / piece.path) as file:
-                data = file.read(piece.size + 1)
-        except BundleError:
-            return None  # absent, a link or a folder: a rendering shows that it has nothing to show
-        return data if len(data) == piece.size else None
+        return None if piece is None else read_evidence(files, piece)
 
     return content
 
@@ -89,8 +80,8 @@ def bundle_renderings(bundle: Bundle) -> Mapping[str, bytes]:
     return standard_renderings(
         bundle.statement,
         bundle.envelope.signatures,
-        evidence_lookup(bundle.path, report.evidence),
-        withheld={piece.sha256 for piece in withheld_of(bundle.path, report.evidence)},
+        evidence_lookup(bundle.files, report.evidence),
+        withheld={piece.sha256 for piece in withheld_of(bundle.files, report.evidence)},
     )
 
 
@@ -116,13 +107,15 @@ def write_standard_renderings(folder: Path) -> None:
     """Write `render/` of a bundle anew, each file in one step, over what is there.
 
     Raises:
-        BundleError: the bundle cannot be read, or `render/` is a link.
+        BundleError: the bundle cannot be read, is a zip (`bundle.zip`), or `render/` is a link.
         OSError: it cannot be written.
     """
     target = folder / RENDERINGS
     if target.is_symlink():
         raise BundleError("render.symlink", f"{target} is a symbolic link", "Remove it.")
-    renderings = bundle_renderings(read_bundle(folder))
+    bundle = read_bundle(folder)
+    require_folder(bundle)
+    renderings = bundle_renderings(bundle)
     target.mkdir(exist_ok=True)
     for name, data in renderings.items():
         partial = target / f".{name}.partial"

@@ -24,19 +24,19 @@ from pathlib import Path
 
 from reports import dsse
 from reports.bundle import read_envelope
+from reports.bundle_files import BundleFiles, files_of, read_content
 from reports.canonical import strict_json
 from reports.consistency import inconsistencies
 from reports.dsse import Envelope
 from reports.errors import BundleError, ReportError
 from reports.evidence import RENDERINGS, Fault, evidence_faults, withheld
 from reports.model import Report
-from reports.regular import open_regular
+from reports.nouns import moment_text
+from reports.signing_time import CLOCK_SKEW, SignaturesFound, Signed, dated, find_signatures
 from reports.statement import Statement, require_canonical, require_schema, require_types, subject_digest
-from reports.trust import Trust, TrustedKey
+from reports.trust import Trust
 from reports.verified import MatchedSubject, Signer, StepError, Verified
 
-CLOCK_SKEW = timedelta(minutes=5)
-"""How far ahead of ours the auditor's clock may be."""
 _NO_TIMESTAMP = "signing times are the report's own word: without an RFC 3161 time-stamp, a stolen key can back-date"
 
 Renderings = Callable[[Report], Mapping[str, bytes]]
@@ -57,7 +57,7 @@ def verify(
     """Return the report of a bundle if it withstands every step.
 
     Args:
-        bundle_path: folder of the bundle.
+        bundle_path: folder of the bundle, or a zip of what is in it.
         trust: whom to believe.
         subjects: the files and folders that the report must be about; at least one.
         now: the time, with its offset.
@@ -70,7 +70,8 @@ def verify(
         VerificationError: the code of the first refusal (a `StepError`, which knows the step); nothing else.
     """
     with _step(2):
-        data = read_envelope(bundle_path)
+        files = files_of(bundle_path)
+        data = read_envelope(files)
     with _step(3):
         members = dsse.read_members(data)
     with _step(4):
@@ -79,7 +80,7 @@ def verify(
         envelope = dsse.decode(members)
     with _step(6):
         dsse.require_signature_count(members)
-        signed = _trusted_signatures(envelope, trust)
+        found = _trusted_signatures(envelope, trust)
     with _step(7):
         value = strict_json(envelope.body)
     with _step(8):
@@ -92,9 +93,12 @@ def verify(
         _require_consistency(statement.report)
     with _step(12):
         _require_fresh(statement.report, trust, now)
+        signed = dated(found.signed, trust, statement.report.provenance.finished, now)
+        _require_stamps(signed, trust)
     with _step(13):
         signers = _require_roles(statement.report, signed, trust)
-    verified = Verified(statement, signers, tuple(range(1, 14)), trust.sha256, warnings=_warnings(envelope, trust))
+    warnings = tuple(_warnings(signed, found.strangers))
+    verified = Verified(statement, signers, tuple(range(1, 14)), trust.sha256, warnings=warnings)
     if signature_only:
         return verified
     with _step(14):
@@ -102,13 +106,13 @@ def verify(
     rest: dict[int, Iterator[Fault]] = {}
     if policy_sha256 is not None:
         rest[15] = _policy(statement.report, policy_sha256)
-    rest[16] = _evidence(bundle_path, statement.report, trust)
+    rest[16] = _evidence(files, statement.report, trust)
     if renderings is not None:
-        rest[17] = _renderings(bundle_path, statement.report, renderings)
+        rest[17] = _renderings(files, statement.report, renderings)
     _require_none(rest, all_faults)
     evidence = statement.report.evidence
     with _step(16):
-        absent = withheld(bundle_path, evidence)
+        absent = withheld(files, evidence)
     return replace(
         verified,
         steps=(*verified.steps, 14, *rest),
@@ -131,15 +135,15 @@ def _step(number: int) -> Iterator[None]:
         raise StepError("bundle.unreadable", f"{where}{error.strerror or error}", step=number) from error
 
 
-def _trusted_signatures(envelope: Envelope, trust: Trust) -> tuple[TrustedKey, ...]:
-    """6: at least one signature is by a trusted key. Each key is tried on each; what a keyid says is not read."""
+def _trusted_signatures(envelope: Envelope, trust: Trust) -> SignaturesFound:
+    """6: at least one signature is by a trusted key; the others neither help nor harm."""
     if not envelope.signatures:
         raise BundleError("signature.missing", "the report is not signed", "Sign it with `fedaudit sign`.")
-    signed = tuple(trusted for trusted in trust.keys if envelope.signed_by(trusted.key))
-    if not signed:
+    found = find_signatures(envelope, trust)
+    if not found.signed:
         number = len(envelope.signatures)
         raise BundleError("signature.untrusted", f"none of the {number} signatures is by a key of the trust file")
-    return signed
+    return found
 
 
 def _require_consistency(report: Report) -> None:
@@ -149,28 +153,34 @@ def _require_consistency(report: Report) -> None:
 
 
 def _require_fresh(report: Report, trust: Trust, now: datetime) -> None:
-    """12: finished, not in the future, not too long ago, at a time that somebody vouches for if that is required."""
+    """12: finished, not in the future, not too long ago."""
     finished = report.provenance.finished
     if finished > now + CLOCK_SKEW:
         raise BundleError("time.future", f"the report was finished on {finished:%Y-%m-%d %H:%M} UTC, which is to come")
     if trust.max_age_days is not None and now - finished > timedelta(days=trust.max_age_days):
         age = (now - finished).days
         raise BundleError("time.expired", f"the report is {age} days old; the trust file allows {trust.max_age_days}")
-    if trust.require_timestamp:
-        raise BundleError(
-            "time.timestamp",
-            "the trust file requires an RFC 3161 time-stamp, and no signature bears one by a listed authority",
-            "Set require_timestamp = false to take the report's word for its time.",
-        )
 
 
-def _require_roles(report: Report, signed: Sequence[TrustedKey], trust: Trust) -> tuple[Signer, ...]:
+def _require_stamps(signed: Sequence[Signed], trust: Trust) -> None:
+    """12, if times must be vouched for: those who signed in a role have enough time-stamps among them."""
+    if not trust.require_timestamp:
+        return
+    for role, needed in trust.require.items():
+        own = [one for one in signed if one.trusted.role == role]
+        without = [one for one in own if one.stamped_at is None]
+        if without and len(own) - len(without) < needed:
+            doubts = "; ".join(f"{one.trusted.name}: {one.doubt or 'none'}" for one in without)
+            raise BundleError(
+                "time.timestamp",
+                f"the trust file requires an RFC 3161 time-stamp by a listed authority on each signature ({doubts})",
+                "Attach one with `fedaudit sign --timestamp`; require_timestamp = false takes the report's word.",
+            )
+
+
+def _require_roles(report: Report, signed: Sequence[Signed], trust: Trust) -> tuple[Signer, ...]:
     """13: in each role enough distinct keys signed, each within its window and before it was revoked."""
-    finished = report.provenance.finished
-    signers = tuple(
-        Signer(t.key.keyid, t.name, t.role, t.key.algorithm, not t.objection(finished), t.objection(finished))
-        for t in signed
-    )
+    signers = tuple(_signer(one, report.provenance.finished, trust) for one in signed)
     for role, needed in trust.require.items():
         counted = sum(signer.counted for signer in signers if signer.role == role)
         if counted < needed:
@@ -180,12 +190,22 @@ def _require_roles(report: Report, signed: Sequence[TrustedKey], trust: Trust) -
     return signers
 
 
-def _warnings(envelope: Envelope, trust: Trust) -> tuple[str, ...]:
+def _signer(signed: Signed, finished: datetime, trust: Trust) -> Signer:
+    key, stamped_at = signed.trusted.key, signed.stamped_at
+    reason = signed.objection(finished, must_be_stamped=trust.require_timestamp)
+    moment = None if stamped_at is None else moment_text(stamped_at)
+    return Signer(key.keyid, signed.trusted.name, signed.trusted.role, key.algorithm, not reason, reason, moment)
+
+
+def _warnings(signed: Sequence[Signed], strangers: int) -> Iterator[str]:
     """What a reader should know although it refuses nothing."""
-    message = dsse.pae(envelope.payload_type, envelope.body)
-    foreign = sum(not any(t.key.verify(s.sig, message) for t in trust.keys) for s in envelope.signatures)
-    strangers = (f"{foreign} of the signatures by no key of the trust file; they count for nothing",)
-    return (_NO_TIMESTAMP, *(strangers if foreign else ()))
+    unstamped = [one for one in signed if one.stamped_at is None]
+    if unstamped:
+        names = ", ".join(one.trusted.name for one in unstamped)
+        yield f"{_NO_TIMESTAMP} ({names})"
+    yield from (f"{one.trusted.name}: {one.doubt}" for one in unstamped if one.doubt)
+    if strangers:
+        yield f"{strangers} of the signatures by no key of the trust file; they count for nothing"
 
 
 def _require_subjects(statement: Statement, paths: Sequence[Path]) -> tuple[MatchedSubject, ...]:
@@ -215,23 +235,24 @@ def _policy(report: Report, policy_sha256: str) -> Iterator[Fault]:
         yield Fault("policy.not_committed", f"the run was {found}; the policy given is {policy_sha256[:12]}")
 
 
-def _evidence(bundle: Path, report: Report, trust: Trust) -> Iterator[Fault]:
+def _evidence(files: BundleFiles, report: Report, trust: Trust) -> Iterator[Fault]:
     """16: every listed file is what was signed, nothing else lies there, what is withheld may be."""
     deny = not trust.withheld_allowed
-    return evidence_faults(bundle, report.evidence, report.evidence_root, deny_withheld=deny)
+    return evidence_faults(files, report.evidence, report.evidence_root, deny_withheld=deny)
 
 
-def _renderings(bundle: Path, report: Report, render: Renderings) -> Iterator[Fault]:
+def _renderings(files: BundleFiles, report: Report, render: Renderings) -> Iterator[Fault]:
     """17: the renderings are what this fedaudit makes of the report, byte for byte."""
     for name, expected in render(report).items():
         place = f"{RENDERINGS}/{name}"
         try:
-            with open_regular(bundle / place) as file:
-                found = file.read(len(expected) + 1)
+            content = files.open(place)
+            with content.file:
+                same = content.size == len(expected) and read_content(content) == expected
         except BundleError as error:
             yield Fault("render.mismatch", error.message)
             continue
-        if found != expected:
+        if not same:
             yield Fault("render.mismatch", f"{place} is not what this version of fedaudit renders from the report")
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from reports.bundle import read_bundle
+from reports.bundle import Bundle, read_bundle
 from reports.consistency import inconsistencies
 from reports.errors import BundleError, IncompleteError, VerificationError
 from reports.evidence import evidence_faults, withheld
@@ -38,11 +38,11 @@ def open_report(bundle: Path, trust: Trust | None, subjects: Sequence[Path], now
     if trust is not None:
         verified = verify(bundle, trust, subjects, now)
         return Opened(verified.statement, authentic=True, withheld=verified.withheld)
-    statement = _read(bundle)
-    report = statement.report
-    for fault in evidence_faults(bundle, report.evidence, report.evidence_root, deny_withheld=False):
+    read = _read(bundle)
+    report = read.report
+    for fault in evidence_faults(read.files, report.evidence, report.evidence_root, deny_withheld=False):
         raise IncompleteError(fault.code, f"{bundle}: {fault.message}", "Fetch the bundle again, whole.")
-    return Opened(statement, None, tuple(piece.path for piece in withheld(bundle, report.evidence)))
+    return Opened(read.statement, None, tuple(piece.path for piece in withheld(read.files, report.evidence)))
 
 
 def open_baseline(bundle: Path, trust: Trust | None, now: datetime) -> Opened:
@@ -57,7 +57,7 @@ def open_baseline(bundle: Path, trust: Trust | None, now: datetime) -> Opened:
         IncompleteError: without: `report.inconsistent`.
     """
     if trust is None:
-        return Opened(_read(bundle), None)
+        return Opened(_read(bundle).statement, None)
     if not bundle.exists():
         raise BundleError("bundle.not_found", f"the baseline {bundle}: no such folder", "Check the path.")
     try:
@@ -67,8 +67,8 @@ def open_baseline(bundle: Path, trust: Trust | None, now: datetime) -> Opened:
     return Opened(verified.statement, authentic=True)
 
 
-def _read(bundle: Path) -> Statement:
-    statement = read_bundle(bundle).statement
-    for sentence in inconsistencies(statement.report):
+def _read(bundle: Path) -> Bundle:
+    read = read_bundle(bundle)
+    for sentence in inconsistencies(read.report):
         raise IncompleteError("report.inconsistent", f"{bundle}: {sentence}", "Run the audit again.")
-    return statement
+    return read

@@ -76,7 +76,7 @@ def _verdict(read: Bundle, policy: Path, today: date | None) -> Verdict:
         report,
         load_policy(policy),
         today or the_time(None).astimezone(UTC).date(),
-        withheld=[piece.path for piece in withheld(read.path, report.evidence)],
+        withheld=[piece.path for piece in withheld(read.files, report.evidence)],
         report_sha256=read.statement.sha256,
         subject_sha256s=[subject.digest.sha256 for subject in read.statement.subjects],
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from reports.bundle import read_bundle
+from reports.bundle_files import FolderFiles
 from reports.bundle_writer import BundleWriter
 from reports.dsse import sign
 from reports.errors import BundleError
@@ -76,7 +77,7 @@ def test_the_standard_page_holds_no_restricted_image(bundle: Path) -> None:
 def test_a_file_that_is_not_what_was_listed_is_not_shown(bundle: Path, trap: str, tmp_path: Path) -> None:
     path = evidence_file(bundle, "public")
     content = path.read_bytes()
-    lookup = evidence_lookup(bundle, SAMPLE.report.evidence)
+    lookup = evidence_lookup(FolderFiles(bundle), SAMPLE.report.evidence)
     assert lookup(path.stem) == content  # positive control
     path.unlink()
     make: dict[str, Callable[[], object]] = {

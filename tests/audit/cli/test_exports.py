@@ -108,8 +108,9 @@ def test_nothing_is_written_where_it_would_break_the_bundle(
     assert json.loads(capsys.readouterr().out)["code"] == "render.inside_bundle"
     assert run([*gate, flag, str(bundle / "no-such-folder" / "out"), "--json"]) == 2
     assert json.loads(capsys.readouterr().out)["code"] == "io.no_folder"
-    report = read_bundle(bundle).report
-    assert not list(evidence_faults(bundle, report.evidence, report.evidence_root, deny_withheld=True))
+    read = read_bundle(bundle)
+    report = read.report
+    assert not list(evidence_faults(read.files, report.evidence, report.evidence_root, deny_withheld=True))
 
 
 @pytest.mark.parametrize("flag", ["--sarif", "--junit", "--summary"])

@@ -109,8 +109,9 @@ def test_a_link_into_the_bundle_is_seen_through(bundle: Path, tmp_path: Path) ->
 
 def test_the_rendering_of_a_bundle_may_be_renewed_in_place(bundle: Path) -> None:
     assert run(["render", str(bundle), "--format", "html", "-o", str(bundle / "render" / "report.html")]) == 0
-    report = read_bundle(bundle).report
-    assert not list(evidence_faults(bundle, report.evidence, report.evidence_root, deny_withheld=True))
+    read = read_bundle(bundle)
+    report = read.report
+    assert not list(evidence_faults(read.files, report.evidence, report.evidence_root, deny_withheld=True))
 
 
 @pytest.mark.parametrize(
