@@ -21,7 +21,7 @@ def catalog(catalogue: Catalogue) -> dict[str, object]:
     places = dict.fromkeys(control.cited[0].whole for control in catalogue.controls)
     groups = [
         {
-            "id": oscal_token(str(place)),
+            "id": f"{oscal_token(str(place))}_grp",  # a whole article may be a control, and ids are told once
             "title": _title(place.instrument, place.path[0]),
             "controls": [_control(one) for one in catalogue.controls if one.cited[0].whole == place],
         }
