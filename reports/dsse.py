@@ -33,7 +33,7 @@ class Signature:
     sig: bytes
     """DER of (r, s) for ECDSA, 64 bytes for Ed25519."""
     timestamp: bytes | None = None
-    """RFC 3161 token over `sig`, kept as it is."""
+    """RFC 3161 token over `sig`, kept as it is; nobody may trust it before it is verified."""
 
 
 @dataclass(frozen=True)
@@ -49,21 +49,33 @@ class Envelope:
 
     def signed_by(self, key: PublicKey) -> bool:
         """Tell whether one of the signatures is by `key`, whatever its keyid says."""
-        message = pae(self.payload_type, self.body)
-        return any(key.verify(signature.sig, message) for signature in self.signatures)
+        return bool(self.signatures_of(key))
 
     def with_signature(self, key: PrivateKey) -> "Envelope":
         """Return the envelope with a signature by `key`, in place of any that this key made before.
 
+        A time-stamp stays where the signature comes out the same.
+
         Raises:
             BundleError: `dsse.too_many_signatures`.
         """
-        message = pae(self.payload_type, self.body)
-        others = [s for s in self.signatures if not key.public.verify(s.sig, message)]  # by the key, not by its hint
-        signatures = (*others, sign(self.body, key))
+        own = self.signatures_of(key.public)
+        made = sign(self.body, key)
+        kept = next((one.timestamp for one in own if one.sig == made.sig), None)  # still about these very bytes
+        signatures = (*(one for one in self.signatures if one not in own), replace(made, timestamp=kept))
         if len(signatures) > MAX_SIGNATURES:
             raise BundleError("dsse.too_many_signatures", f"an envelope holds at most {MAX_SIGNATURES} signatures")
         return replace(self, signatures=signatures)
+
+    def signatures_of(self, key: PublicKey) -> tuple[Signature, ...]:
+        """Return the signatures by `key`, whatever their keyids say."""
+        message = pae(self.payload_type, self.body)
+        return tuple(one for one in self.signatures if key.verify(one.sig, message))
+
+    def with_timestamp(self, signature: Signature, token: bytes) -> "Envelope":
+        """Return the envelope in which one of its signatures bears `token`, in place of any that it bore before."""
+        stamped = tuple(replace(one, timestamp=token) if one == signature else one for one in self.signatures)
+        return replace(self, signatures=stamped)
 
     def to_bytes(self) -> bytes:
         """Return the envelope as one canonical JSON object."""

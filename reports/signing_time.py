@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from reports import dsse
 from reports.dsse import Envelope, Signature
 from reports.errors import TimestampError
 from reports.timestamp import token_time
@@ -52,15 +51,10 @@ class SignaturesFound:
 
 def find_signatures(envelope: Envelope, trust: Trust) -> SignaturesFound:
     """Return which trusted keys signed; each key is tried on each signature, what a keyid says is not read."""
-    message = dsse.pae(envelope.payload_type, envelope.body)
-    known: set[int] = set()
-    signed: list[Signed] = []
-    for trusted in trust.keys:
-        own = [place for place, one in enumerate(envelope.signatures) if trusted.key.verify(one.sig, message)]
-        known.update(own)
-        if own:
-            signed.append(Signed(trusted, tuple(envelope.signatures[place] for place in own)))
-    return SignaturesFound(tuple(signed), len(envelope.signatures) - len(known))
+    found = [Signed(trusted, envelope.signatures_of(trusted.key)) for trusted in trust.keys]
+    signed = tuple(one for one in found if one.signatures)
+    known = {signature for one in signed for signature in one.signatures}
+    return SignaturesFound(signed, sum(signature not in known for signature in envelope.signatures))
 
 
 def dated(signed: Iterable[Signed], trust: Trust, finished: datetime, now: datetime) -> tuple[Signed, ...]:

@@ -6,8 +6,12 @@ import click
 
 from audit.cli.answer import Answer, command
 from audit.cli.passphrase import passphrase_from, private_key
-from reports.keyfile import write_key_pair
-from reports.keys import generate
+from audit.cli.written import require_place, write_whole
+from reports.bundle import Bundle, add_signature, read_bundle
+from reports.errors import KeyFileError
+from reports.keyfile import read_public_key, write_key_pair
+from reports.keys import PublicKey, generate
+from reports.signing import attach_timestamp, query_for, read_reply
 
 PATH = click.Path(path_type=Path)
 
@@ -38,22 +42,72 @@ def keygen(path: Path, algorithm: str, passphrase_file: Path | None, no_passphra
 
 @command("sign")
 @click.argument("bundle", type=PATH)
-@click.option("--key", "key_path", required=True, type=PATH, help="The private key.")
+@click.option("--key", "key_path", required=True, type=PATH, help="The private key; the public one does for a reply.")
 @click.option("--role", required=True, type=click.Choice(["auditor", "provider"]), help="A hint; trust files decide.")
 @click.option("--passphrase-file", type=PATH, help="First line: the key's passphrase.")
-def sign(bundle: Path, key_path: Path, role: str, passphrase_file: Path | None) -> Answer:
+@click.option("--timestamp-query", "query", type=PATH, help="Write what to send to a time-stamping authority here.")
+@click.option("--timestamp", "reply", type=PATH, help="Attach this reply of an authority to the key's signature.")
+def sign(
+    bundle: Path, key_path: Path, role: str, passphrase_file: Path | None, query: Path | None, reply: Path | None
+) -> Answer:
     """Sign or countersign BUNDLE, over the same bytes as everybody else.
 
     Signing twice with one key replaces its signature. The renderings in the bundle are written anew, as they name the
     signers.
+
+    To have a signature time-stamped (RFC 3161): sign with --timestamp-query, send the query to an authority, and attach
+    its reply with --timestamp. A key that signed before does not sign again for either.
     """
-    from reports.bundle import add_signature
     from reports.renderings import write_standard_renderings
 
-    key = private_key(key_path, passphrase_from(passphrase_file))
-    signed = add_signature(bundle, key)
+    if query and reply:
+        raise click.UsageError("--timestamp-query comes before the authority's answer, --timestamp after it")
+    if query:
+        require_place(query, bundle)
+    if reply:
+        public, signed = _attached(bundle, key_path, passphrase_file, reply)
+    else:
+        public, signed = _signed(bundle, key_path, passphrase_file, again=query is None)
+    if query:
+        write_whole(query, query_for(signed, public))
     write_standard_renderings(bundle)
+    return _answer(signed, public, role, query)
+
+
+def _signed(bundle: Path, key_path: Path, passphrase_file: Path | None, *, again: bool) -> tuple[PublicKey, Bundle]:
+    key = private_key(key_path, passphrase_from(passphrase_file))
+    there = read_bundle(bundle)
+    if again or not there.envelope.signed_by(key.public):
+        return key.public, add_signature(bundle, key)
+    return key.public, there
+
+
+def _attached(bundle: Path, key_path: Path, passphrase_file: Path | None, reply: Path) -> tuple[PublicKey, Bundle]:
+    try:
+        public = read_public_key(key_path)
+    except KeyFileError as error:
+        if error.code != "key.private":
+            raise
+        public = private_key(key_path, passphrase_from(passphrase_file)).public
+    return public, attach_timestamp(bundle, public, read_reply(reply))
+
+
+def _answer(signed: Bundle, public: PublicKey, role: str, query: Path | None) -> Answer:
+    own = signed.envelope.signatures_of(public)
     keyids = [signature.keyid for signature in signed.envelope.signatures]
-    fields = {"report_sha256": signed.statement.sha256, "keyid": key.keyid, "signatures": keyids}
-    text = f"signed report {signed.statement.sha256[:12]} as {role} with key {key.keyid[:16]} ({len(keyids)} in all)"
-    return Answer(text=text, fields=fields)
+    stamped = any(signature.timestamp is not None for signature in own)
+    fields = {
+        "report_sha256": signed.statement.sha256,
+        "keyid": public.keyid,
+        "signatures": keyids,
+        "timestamp_query": None if query is None else str(query),
+        "stamped": stamped,
+    }
+    lines = [
+        f"signed report {signed.statement.sha256[:12]} as {role} with key {public.keyid[:16]} ({len(keyids)} in all)"
+    ]
+    if query:
+        lines.append(f"query  {query}: send it to a time-stamping authority, attach the reply with --timestamp")
+    if stamped:
+        lines.append("a time-stamp is attached; it counts where a trust file lists its authority")
+    return Answer(text="\n".join(lines), fields=fields)

@@ -128,7 +128,8 @@ def _text(verified: Verified, signature_only: bool) -> str:
     lines = [f"{click.style('authentic', fg='green', bold=True)}: report {verified.statement.sha256[:12]} on {title}"]
     lines.append(f"  finished   {finished}")
     for signer in verified.signers:
-        note = "" if signer.counted else f" (not counted: {signer.reason})"
+        told = f"time-stamped {signer.stamped_at}" if signer.stamped_at else "no time-stamp"
+        note = f" ({told})" if signer.counted else f" ({told}; not counted: {signer.reason})"
         lines.append(f"  signed by  {signer.name}, {signer.role}, key {signer.keyid[:16]}{note}")
     lines += [f"  about      {subject.path}" for subject in verified.subjects]
     if signature_only:
