@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from reports.canonical import canonical
 from reports.executor import Executor, Serial
@@ -29,6 +29,7 @@ from reports.model import (
     System,
     fingerprint,
 )
+from reports.trials import TrialStore, run_trials
 
 if TYPE_CHECKING:
     import numpy
@@ -80,19 +81,6 @@ class Options:
     """The bundle of the report that this one follows."""
     trust: Path | None = None
     """A trust.toml: whose signature on the previous report is believed; None for nobody's."""
-
-
-@dataclass(frozen=True)
-class _Seeded(Generic[Trial, Result]):
-    """Calls `fn(trial, rng)` with the stream of that trial; built in the worker, so that every executor agrees."""
-
-    fn: "Callable[[Trial, numpy.random.Generator], Result]"
-
-    def __call__(self, seeded: tuple[int, Trial]) -> Result:
-        import numpy
-
-        stream, trial = seeded
-        return self.fn(trial, numpy.random.default_rng(stream))
 
 
 def stream_seed(seed: int, check_id: str, purpose: str) -> int:
@@ -159,6 +147,8 @@ class Context:
     """What the others found; empty, save for a check that needs `findings`."""
     report_progress: Callable[[int, int], None] = _silent
     """Told (done, total) by `progress`."""
+    trials: TrialStore | None = None
+    """Keeps what `map` has run; None where nothing is kept."""
     shared: MutableMapping[str, object] = field(default_factory=dict)
     """What `once` keeps, the same for all checks of a run."""
 
@@ -184,18 +174,12 @@ class Context:
     ) -> Iterator[Result]:
         """Yield `fn(trial, rng)` in the order of the trials; trial i draws from the stream `purpose#i`.
 
-        `fn` is a function of a module. Progress is reported as trials finish.
+        `fn` is a function of a module. Progress is reported as trials finish. What is kept of them is not run again.
         """
         listed = list(trials)
         seeded = [(stream_seed(self.seed, self.check.id, f"{purpose}#{i}"), t) for i, t in enumerate(listed)]
-        early: dict[int, Result] = {}
-        due = 0
-        for done, (position, result) in enumerate(self.executor.map(_Seeded(fn), seeded), start=1):
-            early[position] = result
-            self.progress(done, len(listed))
-            while due in early:
-                yield early.pop(due)
-                due += 1
+        kept = None if self.trials is None else self.trials.opened(purpose, fn, listed)
+        return run_trials(fn, seeded, self.executor, kept=kept, progress=self.progress)
 
     def once(self, key: str, make: Callable[[], Result]) -> Result:
         """Return what `make` gives, made once in a run for all checks that name the same `key`.
