@@ -4,7 +4,7 @@ Text in a view is raw: a renderer makes it safe in its own way (`reports.render_
 """
 
 import shlex
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from reports.model import Confidentiality, Finding, Severity, Status
@@ -24,10 +24,19 @@ from reports.view_law import (
     paragraphs_of,
     without_evidence,
 )
-from reports.view_provenance import EvidenceRow, Limit, evidence_rows, limits_of, provenance_of
+from reports.view_provenance import (
+    EvidenceRow,
+    Limit,
+    Withholding,
+    evidence_rows,
+    limits_of,
+    provenance_of,
+    withholding_of,
+)
+from reports.view_signature import Signer as Signer
 from reports.view_system import ArtifactRow, ClaimRow, Facts, artifacts_of, claims_of, facts_of
 from reports.view_verdict import VerdictView, verdict_view
-from reports.wording import STATUS_MEANING, STATUS_SHAPE, STATUS_WORD, STRENGTH_MEANING, counted
+from reports.wording import STATUS_MEANING, STATUS_SHAPE, STATUS_WORD, STRENGTH_LETTER, STRENGTH_MEANING, counted
 
 GRAVEST = 5
 """Findings on the first screen."""
@@ -35,16 +44,6 @@ FIRST_SUBJECTS = 3
 """Subjects named in the line that verifies."""
 _TALLY_ORDER = (Status.PASS, Status.FAIL, Status.INCONCLUSIVE, Status.SKIPPED, Status.ERROR)
 _GRAVEST_FIRST = (Status.FAIL, Status.ERROR, Status.INCONCLUSIVE, Status.PASS, Status.SKIPPED)
-
-
-@dataclass(frozen=True)
-class Signer:
-    """Whoever an envelope says has signed it; nothing here is checked."""
-
-    keyid: str
-    """Hint of the key."""
-    role: str = ""
-    """Hint of the role, or empty."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,8 @@ class Untested:
     """Why, for machines."""
     checks: tuple[str, ...]
     """Which."""
+    findings: tuple[FindingView, ...]
+    """What they would have told."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,8 @@ class View:
     """Measurement and method."""
     strengths: tuple[tuple[str, str], ...]
     """Words for kinds of proof, and what they mean."""
+    letters: Mapping[str, str]
+    """Letters for kinds of proof, by their words."""
     provenance: tuple[tuple[str, str], ...]
     """How the report came about."""
     packages: tuple[tuple[str, str], ...]
@@ -157,6 +160,8 @@ class View:
     """One value over all evidence."""
     evidence: tuple[EvidenceRow, ...]
     """The index."""
+    withholding: Withholding
+    """What of it may be withheld, what is, and what a bare digest gives away."""
     shelf: Shelf
     """Where drawings find their images."""
 
@@ -202,7 +207,7 @@ def view_of(
         verdict=verdict_view(verdict) if verdict else None,
         gravest=tuple(views[finding.fingerprint] for finding in grave[:GRAVEST]),
         held=tuple(views[finding.fingerprint] for finding in passed[: max(GRAVEST - len(grave), 0)]),
-        untested=_untested(report.findings),
+        untested=_untested(report.findings, views),
         verify_line=shlex.join(["fedaudit", "verify", "BUNDLE", "--trust", "trust.toml", *words]),
         more_subjects=max(len(subjects) - FIRST_SUBJECTS, 0),
         signers=tuple(signers),
@@ -223,10 +228,12 @@ def view_of(
         limits=limits_of(report),
         methods=tuple(dict.fromkeys((m.name, m.method) for f in report.findings for m in f.measurements)),
         strengths=tuple((str(word), meaning) for word, meaning in STRENGTH_MEANING.items()),
+        letters={str(word): letter for word, letter in STRENGTH_LETTER.items()},
         provenance=provenance_of(report),
         packages=tuple(sorted(report.provenance.packages.items())),
         evidence_root=report.evidence_root,
         evidence=tuple(evidence_rows(report, shelf)),
+        withholding=withholding_of(report, shelf),
         shelf=shelf,
     )
 
@@ -263,14 +270,17 @@ def _tally(status: Status, findings: Sequence[Finding]) -> Tally:
     return Tally(str(status), STATUS_WORD[status], STATUS_SHAPE[status], STATUS_MEANING[status], count)
 
 
-def _untested(findings: Iterable[Finding]) -> tuple[Untested, ...]:
+def _untested(findings: Iterable[Finding], views: Mapping[str, FindingView]) -> tuple[Untested, ...]:
     """Group what was not asked by why; the reason that stops most comes first."""
-    groups: dict[tuple[str, str], list[str]] = {}
+    groups: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
         if finding.status is Status.SKIPPED:
-            groups.setdefault((finding.summary, finding.reason), []).append(finding.check)
+            groups.setdefault((finding.summary, finding.reason), []).append(finding)
     ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
-    return tuple(Untested(sentence, reason, tuple(checks)) for (sentence, reason), checks in ordered)
+    return tuple(
+        Untested(sentence, reason, tuple(f.check for f in found), tuple(views[f.fingerprint] for f in found))
+        for (sentence, reason), found in ordered
+    )
 
 
 def _groups(asked: Sequence[Finding], views: dict[str, FindingView]) -> tuple[SeverityGroup, ...]:

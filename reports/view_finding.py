@@ -109,6 +109,8 @@ class EvidenceLink:
     """What it is."""
     short: str
     """First twelve digits of its digest."""
+    withheld: bool
+    """Whether its file is absent."""
 
 
 @dataclass(frozen=True)
@@ -267,7 +269,9 @@ def finding_view(finding: Finding, report: Report, shelf: Shelf) -> FindingView:
         remedy=remedy.text if remedy else "",
         remedy_setting=setting,
         limitations=finding.limitations,
-        evidence=tuple(EvidenceLink(evidence_anchor(p.sha256), p.name, p.sha256[:12]) for p in named),
+        evidence=tuple(
+            EvidenceLink(evidence_anchor(p.sha256), p.name, p.sha256[:12], p.sha256 in shelf.withheld) for p in named
+        ),
         more_evidence=len(cited) - len(named),
         reproduce=reproduce_line(report, finding.check),
         grave=finding.status in (Status.FAIL, Status.ERROR),

@@ -3,13 +3,17 @@
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from reports.model import ControlRow, Report, Status
 from reports.view_finding import finding_anchor
 from reports.wording import STATE_WORD, STATUS_WORD, STRENGTH_LETTER, Paragraph, paragraph, phrase
 
+MOST_LINKS = 4
+"""Findings named beside an article; its duties name them all."""
+ASKED_AGAIN = "Then the auditor asks again."
+"""What a next step that mends something ends in; said once above them."""
 _APPLIES_OR_WILL = ("applies", "not_yet", "transitional", "with_high_risk")
 _GRAVEST_STATE = ("contradicted", "insufficient", "not-assessed", "supported")
 _GRAVEST_FIRST = (Status.FAIL, Status.ERROR, Status.INCONCLUSIVE, Status.PASS, Status.SKIPPED)
@@ -81,6 +85,8 @@ class HeatCell:
     """The people's word."""
     count: int
     """How many."""
+    letters: str = ""
+    """Of the kinds of proof that decided them, strongest first, such as `E S`."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,10 @@ class ArticleRow:
     """One for each state, in the order of `STATE_WORD`."""
     total: int
     """Duties counted."""
+    links: tuple[Link, ...]
+    """The findings that count for any of them, gravest first, at most `MOST_LINKS`."""
+    more: int
+    """How many more findings count."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +115,24 @@ class DueStep:
     """The machine's word."""
     word: str
     """The people's word for the state."""
-    missing: str
-    """Kinds of evidence that are missing."""
     next_step: str
-    """Who does what."""
+    """Who does what, without what every step ends in, and without the words of the duties beside it."""
     duties: tuple[DutyRow, ...]
-    """Which duties."""
+    """Which duties; each says itself what is missing."""
+
+
+@dataclass(frozen=True)
+class DueState:
+    """The duties of one day in one state."""
+
+    state: str
+    """The machine's word."""
+    word: str
+    """The people's word."""
+    count: int
+    """How many duties."""
+    steps: tuple[DueStep, ...]
+    """What would close them; the step that closes most comes first."""
 
 
 @dataclass(frozen=True)
@@ -119,13 +141,10 @@ class DueDay:
 
     day: str
     """ISO date, or empty where no day is known."""
-    steps: tuple[DueStep, ...]
+    count: int
+    """How many duties."""
+    states: tuple[DueState, ...]
     """Evidence against first, then what was looked at and is not enough, then what was not assessed."""
-
-    @property
-    def count(self) -> int:
-        """How many duties."""
-        return sum(len(step.duties) for step in self.steps)
 
 
 def duties_of(report: Report) -> tuple[DutyRow, ...]:
@@ -143,18 +162,27 @@ def without_evidence(report: Report) -> tuple[DutyRow, ...]:
 
 
 def by_day(gaps: Sequence[DutyRow]) -> tuple[DueDay, ...]:
-    """Return duties without evidence, sorted by day as they are, gathered by day and by what would close them."""
-    return tuple(DueDay(day, _steps(rows)) for day, rows in itertools.groupby(gaps, key=lambda row: row.applies_from))
+    """Return duties without evidence, sorted by day and state as they are, gathered so and by what would close them."""
+    days = []
+    for day, rows in itertools.groupby(gaps, key=lambda row: row.applies_from):
+        listed = tuple(rows)
+        states = itertools.groupby(listed, key=lambda row: row.state)
+        days.append(DueDay(day, len(listed), tuple(_due(state, tuple(found)) for state, found in states)))
+    return tuple(days)
 
 
-def _steps(rows: Iterable[DutyRow]) -> tuple[DueStep, ...]:
-    alike: dict[tuple[str, ...], list[DutyRow]] = {}
+def _due(state: str, rows: Sequence[DutyRow]) -> DueState:
+    alike: dict[tuple[str, str], list[DutyRow]] = {}
     for row in rows:
-        alike.setdefault((row.role, row.state, row.missing, row.next_step), []).append(row)
-    return tuple(
-        DueStep(role, state, duties[0].word, missing, next_step, tuple(duties))
-        for (role, state, missing, next_step), duties in alike.items()
-    )
+        alike.setdefault((row.role, _told_once(row)), []).append(row)
+    steps = [DueStep(role, state, STATE_WORD[state], step, tuple(duties)) for (role, step), duties in alike.items()]
+    steps.sort(key=lambda step: -len(step.duties))
+    return DueState(state, STATE_WORD[state], len(rows), tuple(steps))
+
+
+def _told_once(row: DutyRow) -> str:
+    """Return the next step of a duty without what stands beside it anyway: its title, and that it is asked again."""
+    return row.next_step.replace(f": {row.title}.", ".").removesuffix(ASKED_AGAIN).rstrip()
 
 
 def law_tally(report: Report) -> tuple[HeatCell, ...]:
@@ -164,18 +192,34 @@ def law_tally(report: Report) -> tuple[HeatCell, ...]:
 
 def articles_of(report: Report) -> tuple[ArticleRow, ...]:
     """Return every article and annex with a duty that applies, or will, in the order of the law."""
-    states: dict[str, list[str]] = defaultdict(list)
+    links = _links(report)
+    by_article: dict[str, list[ControlRow]] = defaultdict(list)
     for row in report.controls:
         if row.applicability in _APPLIES_OR_WILL:
-            states[row.control.partition("(")[0].partition("#")[0]].append(row.state)
+            by_article[row.control.partition("(")[0].partition("#")[0]].append(row)
     return tuple(
-        ArticleRow(paragraph(article), _cells(found), len(found))
-        for article, found in sorted(states.items(), key=lambda item: _order(item[0]))
+        _article(article, rows, links) for article, rows in sorted(by_article.items(), key=lambda item: _order(item[0]))
     )
 
 
-def _cells(states: Sequence[str]) -> tuple[HeatCell, ...]:
-    return tuple(HeatCell(state, word, states.count(state)) for state, word in STATE_WORD.items())
+def _article(article: str, rows: Sequence[ControlRow], links: Mapping[str, Link]) -> ArticleRow:
+    bearing = [links[print_] for print_ in dict.fromkeys(p for row in rows for p in row.findings) if print_ in links]
+    bearing.sort(key=lambda link: _GRAVEST_FIRST.index(Status(link.status)))
+    cells = _cells([row.state for row in rows], rows)
+    return ArticleRow(
+        paragraph(article), cells, len(rows), tuple(bearing[:MOST_LINKS]), max(len(bearing) - MOST_LINKS, 0)
+    )
+
+
+def _cells(states: Sequence[str], rows: Sequence[ControlRow] = ()) -> tuple[HeatCell, ...]:
+    return tuple(
+        HeatCell(state, word, states.count(state), _letters(state, rows)) for state, word in STATE_WORD.items()
+    )
+
+
+def _letters(state: str, rows: Iterable[ControlRow]) -> str:
+    strengths = {row.strength for row in rows if row.state == state and row.strength}
+    return " ".join(STRENGTH_LETTER[strength] for strength in sorted(strengths, key=lambda one: -one.rank))
 
 
 def _day(row: ControlRow) -> str:

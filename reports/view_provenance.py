@@ -1,11 +1,11 @@
 """How a report came about, what it rests on and what it does not show, prepared for people."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from reports.model import Report
+from reports.model import Confidentiality, Evidence, Report
 from reports.view_finding import Shelf, evidence_anchor
-from reports.wording import byte_size, counted
+from reports.wording import byte_size, counted, number
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,22 @@ class EvidenceRow:
     """Who may read it."""
     state: str
     """present or withheld."""
+    salted: bool
+    """Whether its digest is over a secret salt too."""
     sha256: str
     """In full."""
+
+
+@dataclass(frozen=True)
+class Withholding:
+    """What may be kept back without breaking the seal, and what its digest gives away all the same."""
+
+    may: int
+    """Pieces that are confidential or restricted."""
+    absent: int
+    """How many of them are."""
+    sentences: tuple[str, ...]
+    """The same for people; empty where nothing may be withheld."""
 
 
 def limits_of(report: Report) -> tuple[Limit, ...]:
@@ -83,5 +97,40 @@ def evidence_rows(report: Report, shelf: Shelf) -> Iterator[EvidenceRow]:
             size=byte_size(piece.size),
             confidentiality=str(piece.confidentiality),
             state=shelf.state(piece),
+            salted=piece.salted,
             sha256=piece.sha256,
         )
+
+
+def withholding_of(report: Report, shelf: Shelf) -> Withholding:
+    """Return what of the evidence may be withheld, what is, and what a guesser can confirm from the digests alone."""
+    may = [piece for piece in report.evidence if piece.confidentiality.at_least(Confidentiality.CONFIDENTIAL)]
+    absent = sum(piece.sha256 in shelf.withheld for piece in may)
+    if not may:
+        return Withholding(0, 0, ())
+    return Withholding(len(may), absent, (_how_many_absent(len(may), absent), _ORACLE, _salted_sentence(may)))
+
+
+_ORACLE = (
+    "A bare digest confirms a guess: whoever can list all that such a piece may hold, such as the scores of one record "
+    "or a small image, hashes each and sees which one is there, though the file is withheld."
+)
+
+
+def _how_many_absent(may: int, absent: int) -> str:
+    which = f"{counted(may, 'piece')} of evidence may be withheld, being confidential or restricted"
+    return f"{which}; {number(absent) if absent else 'none'} {'is' if absent < 2 else 'are'}."
+
+
+def _salted_sentence(may: Sequence[Evidence]) -> str:
+    salted = sum(piece.salted for piece in may)
+    if salted == len(may):
+        return (
+            "Each of them begins with 32 secret random bytes, withheld with it, so that its digest confirms nothing; "
+            "its type, its size and its name are still told."
+        )
+    which = f"{number(salted)} of them {'begins' if salted == 1 else 'begin'}" if salted else "None of them begins"
+    return (
+        f"{which} with 32 secret random bytes that prevent this: whoever means to withhold evidence runs the audit "
+        "with --salted-evidence."
+    )

@@ -15,6 +15,8 @@ _MEASURED_BY = {
     "accuracy": ("accuracy",),
 }
 """Which measurements speak to which claim."""
+_CLAIM = "claim="
+"""How the key of a finding begins that compares a claim with what others measured."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Measured:
     check: str
     """That measured it."""
     text: str
-    """Name, value and interval."""
+    """Name, value and interval; or the sentence of a finding that compares."""
     word: str
     """Status of the finding."""
 
@@ -146,15 +148,25 @@ def claims_of(report: Report) -> tuple[ClaimRow, ...]:
         for name in type(noun).model_fields if noun else ():
             text = _words(getattr(noun, name))
             if text and (source == "claims" or name in ("epsilon", "delta")):
-                measured = tuple(_measured(report.findings, _MEASURED_BY.get(name, ())))
-                rows.append(ClaimRow(phrase(name), text, f"{source}.{name}", measured))
+                rows.append(ClaimRow(phrase(name), text, f"{source}.{name}", _measured(report.findings, name)))
     return tuple(rows)
 
 
-def _measured(findings: tuple[Finding, ...], names: tuple[str, ...]) -> Iterator[Measured]:
+def _measured(findings: tuple[Finding, ...], claim: str) -> tuple[Measured, ...]:
+    """Return what speaks to a claim: figures, each told once by whoever measured it; else who compared the claim."""
+    figures: dict[str, tuple[bool, Measured]] = {}
+    compared = []
     for finding in findings:
+        compares = finding.key.startswith(f"{_CLAIM}{claim} ")
+        if compares:
+            compared.append(_said(finding, finding.summary))
         for measurement in finding.measurements:
-            if measurement.name in names:
+            if measurement.name in _MEASURED_BY.get(claim, ()):
                 text = f"{phrase(measurement.name)} {quantity(measurement)}"
-                anchor = finding_anchor(finding.fingerprint)
-                yield Measured(anchor, finding.check, text, STATUS_WORD[finding.status])
+                if text not in figures or figures[text][0]:  # who compares only repeats the figure
+                    figures[text] = (finding.key.startswith(_CLAIM), _said(finding, text))
+    return tuple(one for _, one in figures.values()) or tuple(compared)
+
+
+def _said(finding: Finding, text: str) -> Measured:
+    return Measured(finding_anchor(finding.fingerprint), finding.check, text, STATUS_WORD[finding.status])

@@ -1,29 +1,59 @@
 """A verdict, prepared for people: what blocks, by which rule, and what is excused."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from reports.model import Status
-from reports.verdict import Outcome, Verdict, gathered
+from reports.verdict import Judgement, Outcome, Verdict, gathered
 from reports.view_finding import finding_anchor
-from reports.wording import STATUS_SHAPE, counted
+from reports.wording import STATUS_SHAPE, counted, number
 
 _RESULT_SHAPE = {"passed": STATUS_SHAPE[Status.PASS], "failed": STATUS_SHAPE[Status.FAIL]}
 
 
+FINDINGS = "findings"
+"""The rule that only repeats what each finding says of itself."""
+MOST_NAMED = 60
+"""Findings named in one row; section 4 has them all."""
+_REPEATED = {
+    Outcome.FAIL: "Each failed, at a severity that this policy lets nobody pass with.",
+    Outcome.INCOMPLETE: "Each broke and says nothing of the system.",
+    Outcome.WARN: "Each failed below that severity, broke, or is undecided; this rule lets it pass.",
+}
+"""Why, for all findings of one outcome together: section 4 has each one's own words."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """A finding that a judgement speaks of."""
+
+    subject: str
+    """Check and key."""
+    anchor: str
+    """Of the finding."""
+
+
 @dataclass(frozen=True)
 class JudgementRow:
-    """One judgement that is not plainly satisfied."""
+    """One judgement that is not plainly satisfied, or all that only repeat their findings."""
 
     outcome: str
     """fail, incomplete, waived or warn."""
     rule: str
     """Place in the policy."""
     subject: str
-    """Check and key, or empty."""
+    """Check and key, or empty; of several findings all, with commas."""
     anchor: str
-    """Of the finding, or empty."""
+    """Of the only finding, or empty."""
     message: str
     """One sentence."""
+    waiver: str = ""
+    """Id of the waiver that excuses it, or empty."""
+    findings: tuple[Named, ...] = ()
+    """The findings that it speaks of, at most `MOST_NAMED`."""
+    more: int = 0
+    """How many more findings it speaks of."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +88,47 @@ def verdict_view(verdict: Verdict) -> VerdictView:
         policy_sha256=verdict.policy_sha256,
         today=verdict.today.isoformat(),
         sentence=_how_many(blocking, len(verdict.judgements)),
-        rows=tuple(
-            JudgementRow(
-                outcome=str(j.outcome),
-                rule=j.rule,
-                subject=" · ".join(filter(None, (j.check, j.key))),
-                anchor=finding_anchor(j.fingerprint) if j.fingerprint else "",
-                message=j.message,
-            )
-            for j in gathered(rows)
-        ),
+        rows=tuple(_rows(rows)),
     )
+
+
+def _rows(judgements: Sequence[Judgement]) -> Iterator[JudgementRow]:
+    """Yield one row an outcome for the findings that block or warn by themselves, then one a judgement of a rule."""
+    for outcome, found in groupby(judgements, key=lambda one: one.outcome):
+        listed = list(found)
+        repeated = [one for one in listed if one.rule == FINDINGS and outcome in _REPEATED]
+        if len(repeated) > 1:
+            yield _gathered_row(outcome, repeated)
+            listed = [one for one in listed if one.rule != FINDINGS]
+        yield from (_row(one) for one in gathered(listed))
+
+
+def _gathered_row(outcome: Outcome, judgements: Sequence[Judgement]) -> JudgementRow:
+    named = tuple(_named(one) for one in judgements[:MOST_NAMED])
+    more = len(judgements) - len(named)
+    subject = ", ".join(one.subject for one in named) + (f" and {number(more)} more" if more else "")
+    return JudgementRow(str(outcome), FINDINGS, subject, "", _REPEATED[outcome], "", named, more)
+
+
+def _row(judgement: Judgement) -> JudgementRow:
+    named = _named(judgement)
+    return JudgementRow(
+        outcome=str(judgement.outcome),
+        rule=judgement.rule,
+        subject=named.subject,
+        anchor=named.anchor,
+        message=judgement.message,
+        waiver=(judgement.waiver or "") if judgement.outcome is Outcome.WAIVED else "",
+        findings=(named,) if named.anchor else (),
+    )
+
+
+def _named(judgement: Judgement) -> Named:
+    return Named(_subject(judgement), finding_anchor(judgement.fingerprint) if judgement.fingerprint else "")
+
+
+def _subject(judgement: Judgement) -> str:
+    return " · ".join(filter(None, (judgement.check, judgement.key)))
 
 
 def _how_many(blocking: int, total: int) -> str:

@@ -278,16 +278,6 @@ def test_duties_of_one_article_are_counted_by_state_and_only_where_they_apply_or
     assert view.undeclared == 1
 
 
-def test_duties_that_one_act_would_close_stand_together() -> None:
-    rows = [row(f"EU-AIA:{n}", state, "applies", None) for n, state in ((9, "not-assessed"), (10, "insufficient"))]
-    view = view_of(small(controls=(*rows, row("EU-AIA:15", "not-assessed", "applies", None))).statement)
-    [due] = view.due
-    assert [(step.word, [duty.paragraph.id for duty in step.duties]) for step in due.steps] == [
-        ("not enough evidence", ["EU-AIA:10"]),
-        ("not assessed", ["EU-AIA:9", "EU-AIA:15"]),
-    ]
-
-
 def test_on_one_day_evidence_against_a_duty_comes_first() -> None:
     rows = [row(f"EU-AIA:{n}", state, "applies", None) for n, state in ((9, "not-assessed"), (15, "contradicted"))]
     assert [gap.paragraph.id for gap in view_of(small(controls=tuple(rows)).statement).gaps] == [
