@@ -54,7 +54,9 @@ def _told(value: object, shelf: Shelf) -> object:
     if isinstance(value, Shelf):
         return None
     if is_dataclass(value):
-        return {entry.name: _told(getattr(value, entry.name), shelf) for entry in fields(value) if entry.name != "shape"}
+        return {
+            entry.name: _told(getattr(value, entry.name), shelf) for entry in fields(value) if entry.name != "shape"
+        }
     if isinstance(value, tuple):
         return [_told(entry, shelf) for entry in value]
     return value

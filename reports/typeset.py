@@ -1,7 +1,7 @@
 """Pages from data, by typst: one template of ours, data that is never markup, fonts that are always the same.
 
-Standards: PDF/A-3a (ISO 19005-3, level A: tagged, every letter has its Unicode value) holds everything that PDF/A-3b asks
-for and more, and PDF/UA-1 (ISO 14289-1) is what a screen reader needs; typst refuses to write what breaks either.
+Standards: PDF/A-3a (ISO 19005-3, level A: tagged, every letter has its Unicode value) holds all that PDF/A-3b asks for
+and more, and PDF/UA-1 (ISO 14289-1) is what a screen reader needs; typst refuses to write what breaks either.
 
 Only the fonts inside typst are used, so that equal data give equal bytes on every machine: Latin, Greek, Cyrillic,
 Hebrew, Arabic, Georgian, Armenian, signs. A letter that none of them has (Chinese, Japanese, Korean, Thai, emoji) is
@@ -51,9 +51,7 @@ def typeset(template: str, data: object, moment: datetime, files: Mapping[str, b
         sources = {"main.typ": template.encode(), "view.json": written.encode(), **files}
         sources["spelt.json"] = json.dumps(SPELT in written).encode()
         try:
-            return bytes(
-                typst.compile(sources, ignore_system_fonts=True, pdf_standards=[*STANDARDS], timestamp=moment)
-            )
+            return bytes(typst.compile(sources, ignore_system_fonts=True, pdf_standards=[*STANDARDS], timestamp=moment))
         except typst.TypstError as error:
             problem = error
             if "could not be displayed" not in str(error):

@@ -10,16 +10,16 @@ from audit.cli.clock import DAY, MOMENT, the_time
 from audit.cli.collector import paused_collector
 from audit.cli.exports import exported
 from audit.cli.gate_lint import lint_warnings, require_lint_alone
-from audit.cli.gate_reading import Opened, open_baseline, open_report
+from audit.cli.gate_reading import open_baseline, open_report, verdict_of
 from audit.cli.gate_text import judged, linted, refused
 from audit.cli.passphrase import passphrase_from, private_key
 from audit.cli.written import require_place, write_whole
 from reports.dsse import PAYLOAD_TYPE, Envelope, sign
 from reports.errors import FedauditError, PolicyError
 from reports.export_svr import export_svr
-from reports.judge import Verdict, judge
+from reports.judge import Verdict
 from reports.keys import PrivateKey
-from reports.policy import Policy, Waiver, load_policy, load_waivers
+from reports.policy import Policy, load_policy, load_waivers
 from reports.statement import Statement
 from reports.trust import load_trust
 
@@ -90,7 +90,7 @@ def gate(
         with paused_collector():
             opened = open_report(bundle, believed, subjects, moment)
             earlier = open_baseline(baseline, believed, moment) if baseline else None
-            verdict = _verdict(opened, rules, day, earlier, excused)
+            verdict = verdict_of(opened, rules, day, earlier, excused)
         for kind, path in pages.items():
             _write(path, kind, opened.statement, verdict)
         if svr:
@@ -131,22 +131,6 @@ def _require_attestable(svr: Path | None, key: Path | None, unsigned: bool) -> N
         raise FedauditError(
             "usage", "--svr attests to others, and nobody verified the report", "Give --trust and --subject."
         )
-
-
-def _verdict(
-    opened: Opened, policy: Policy, today: date, baseline: Opened | None, waivers: tuple[Waiver, ...]
-) -> Verdict:
-    statement = opened.statement
-    return judge(
-        statement.report,
-        policy,
-        today,
-        None if baseline is None else baseline.statement.report,
-        waivers,
-        withheld=opened.withheld,
-        report_sha256=statement.sha256,
-        subject_sha256s=[subject.digest.sha256 for subject in statement.subjects],
-    )
 
 
 def _write(path: Path, kind: str, statement: Statement, verdict: Verdict) -> None:

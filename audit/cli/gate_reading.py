@@ -1,14 +1,16 @@
-"""What `fedaudit gate` reads: the report it judges, and the earlier one that it holds it against."""
+"""What is judged: the report, and the earlier one that it is held against; `gate` and `render` ask alike."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from reports.bundle import Bundle, read_bundle
 from reports.consistency import inconsistencies
 from reports.errors import BundleError, IncompleteError, VerificationError
 from reports.evidence import evidence_faults, withheld
+from reports.judge import Verdict, judge
+from reports.policy import Policy, Waiver
 from reports.statement import Statement
 from reports.trust import Trust
 from reports.verify import verify
@@ -42,7 +44,13 @@ def open_report(bundle: Path, trust: Trust | None, subjects: Sequence[Path], now
     report = read.report
     for fault in evidence_faults(read.files, report.evidence, report.evidence_root, deny_withheld=False):
         raise IncompleteError(fault.code, f"{bundle}: {fault.message}", "Fetch the bundle again, whole.")
-    return Opened(read.statement, None, tuple(piece.path for piece in withheld(read.files, report.evidence)))
+    return as_read(read)
+
+
+def as_read(bundle: Bundle) -> Opened:
+    """Return the report of a bundle of which nothing was verified."""
+    absent = withheld(bundle.files, bundle.report.evidence)
+    return Opened(bundle.statement, None, tuple(piece.path for piece in absent))
 
 
 def open_baseline(bundle: Path, trust: Trust | None, now: datetime) -> Opened:
@@ -65,6 +73,27 @@ def open_baseline(bundle: Path, trust: Trust | None, now: datetime) -> Opened:
     except VerificationError as error:
         raise VerificationError(error.code, f"the baseline {bundle}: {error.message}", error.hint) from error
     return Opened(verified.statement, authentic=True)
+
+
+def verdict_of(
+    opened: Opened, policy: Policy, today: date, baseline: Opened | None = None, waivers: Sequence[Waiver] = ()
+) -> Verdict:
+    """Return what a policy says of an opened report on a day, with waivers from elsewhere.
+
+    Raises:
+        PolicyError: `baseline.other_system`.
+    """
+    statement = opened.statement
+    return judge(
+        statement.report,
+        policy,
+        today,
+        None if baseline is None else baseline.statement.report,
+        waivers,
+        withheld=opened.withheld,
+        report_sha256=statement.sha256,
+        subject_sha256s=[subject.digest.sha256 for subject in statement.subjects],
+    )
 
 
 def _read(bundle: Path) -> Bundle:

@@ -4,6 +4,8 @@ import hashlib
 import json
 import subprocess
 import sys
+from html import escape
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,26 @@ from audit.cli.main import run
 from reports.bundle import read_bundle
 from reports.bundle_writer import BundleWriter
 from reports.evidence import evidence_faults
+from reports.model import Interval
+from tests.audit.cli.gate_desk import RATE, Desk, finding
 from tests.reports.sample_report import sample
 
 SAMPLE = sample()
+STEP = (
+    '[[threshold]]\ncheck = "attack.linear"\nmeasurement = "rate"\nop = "<="\nlimit = 0.5\nmin_n = 100\n'
+    "max_regression = 0.001\n"
+)
+WAIVER = """version = 1
+[[waivers]]
+id = "W-1"
+check = "attack.linear"
+system = "ward"
+reason = "The new rounds are noisier; the next release adds clients."
+owner = "O. Owner"
+approved_by = "A. Approver"
+created = 2026-11-01
+expires = 2026-12-01
+"""
 POLICY = 'version = 1\nname = "house"\nfail_on = "medium"\n'
 
 
@@ -32,7 +51,13 @@ def document(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
     return found
 
 
-@pytest.mark.parametrize(("kind", "start"), [("html", b"<!DOCTYPE html>"), ("md", b"# ward-triage 2.3.1")])
+PAPER = pytest.mark.skipif(find_spec("typst") is None, reason="typst is not installed: pip install 'fedaudit[pdf]'")
+
+
+@pytest.mark.parametrize(
+    ("kind", "start"),
+    [("html", b"<!DOCTYPE html>"), ("md", b"# ward-triage 2.3.1"), pytest.param("pdf", b"%PDF-1.7", marks=PAPER)],
+)
 def test_a_report_is_written_for_people(bundle: Path, tmp_path: Path, kind: str, start: bytes) -> None:
     target = tmp_path / f"report.{kind}"
     assert run(["render", str(bundle), "--format", kind, "-o", str(target)]) == 0
@@ -46,11 +71,12 @@ def test_json_is_the_very_bytes_that_are_signed(bundle: Path, tmp_path: Path) ->
     assert hashlib.sha256(target.read_bytes()).hexdigest() == SAMPLE.statement.sha256
 
 
-def test_stdout_gets_the_report_and_nothing_else(bundle: Path, tmp_path: Path, capfdbinary: object) -> None:
-    target = tmp_path / "report.html"
-    assert run(["render", str(bundle), "--format", "html", "-o", str(target)]) == 0
+@pytest.mark.parametrize("kind", ["html", pytest.param("pdf", marks=PAPER)])
+def test_stdout_gets_the_report_and_nothing_else(bundle: Path, tmp_path: Path, capfdbinary: object, kind: str) -> None:
+    target = tmp_path / "report"
+    assert run(["render", str(bundle), "--format", kind, "-o", str(target)]) == 0
     capfdbinary.readouterr()  # type: ignore[attr-defined]
-    assert run(["render", str(bundle), "--format", "html", "-o", "-"]) == 0
+    assert run(["render", str(bundle), "--format", kind, "-o", "-"]) == 0
     shown = capfdbinary.readouterr()  # type: ignore[attr-defined]
     assert shown.out == target.read_bytes()
     assert shown.err == b""
@@ -73,6 +99,76 @@ def test_a_policy_adds_its_verdict_of_that_day(bundle: Path, tmp_path: Path) -> 
     assert "by the policy “house” on 2026-11-22" in target.read_text(encoding="utf-8")
     assert run(command) == 0
     assert "Verdict" not in target.read_text(encoding="utf-8")
+
+
+def page_of(tmp_path: Path, bundle: str, *more: str) -> str:
+    target = tmp_path / "report.html"
+    assert run(["render", bundle, "--format", "html", "-o", str(target), *more]) == 0
+    return target.read_text(encoding="utf-8")
+
+
+def test_the_verdict_on_the_page_is_that_of_the_gate_with_the_same_baseline_and_waivers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = Desk(tmp_path)
+    rate = RATE.model_copy(update={"interval": Interval(low=0.0, high=0.0001, confidence=0.95), "value": 0.0})
+    old = desk.bundle(finding("attack.linear", "pass", measurements=(rate,)), name="old", day=1)
+    new = desk.bundle()
+    desk.write_policy(POLICY + STEP)
+    asked = ["--policy", str(tmp_path / "policy.toml"), "--today", "2026-11-22"]
+    excuse = ["--waivers", desk.write("waivers.toml", WAIVER)]
+    assert "Verdict: passed" in page_of(tmp_path, new, *asked)
+    for more, result in (([], "failed"), (excuse, "passed")):
+        page = page_of(tmp_path, new, *asked, "--baseline", old, *more)
+        capsys.readouterr()
+        run(["gate", new, "--unsigned", *asked, "--baseline", old, *more, "--json"])
+        told = document(capsys)
+        assert told["result"] == result
+        assert f"Verdict: {result}" in page
+        judgements = told["judgements"]
+        assert isinstance(judgements, list)
+        for judgement in judgements:
+            assert (judgement["outcome"] == "ok") or escape(judgement["message"]) in page
+
+
+def test_a_baseline_of_another_system_is_refused_as_by_the_gate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = Desk(tmp_path)
+    new, own = desk.bundle(), desk.bundle(name="own")
+    theirs = finding("attack.linear", "pass", measurements=(RATE,), system="clinic")
+    other = desk.bundle(theirs, name="other", system="clinic")
+    command = ["render", new, "--format", "md", "-o", str(tmp_path / "x.md"), "--policy", str(tmp_path / "policy.toml")]
+    assert run([*command, "--baseline", own]) == 0
+    capsys.readouterr()
+    assert run([*command, "--baseline", other, "--json"]) == 2
+    assert document(capsys)["code"] == "baseline.other_system"
+
+
+def test_without_typst_a_sentence_says_what_to_install_and_the_other_formats_work(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "typst", None)  # what an import of an absent module meets
+    command = ["render", str(bundle), "-o", str(tmp_path / "report")]
+    assert run([*command, "--format", "html"]) == 0
+    (tmp_path / "report").unlink()
+    capsys.readouterr()
+    assert run([*command, "--format", "pdf"]) == 2
+    error = capsys.readouterr().err
+    assert "PDF needs typst, which is not installed" in error
+    assert "pip install 'fedaudit[pdf]'" in error
+    assert not (tmp_path / "report").exists()
+
+
+@PAPER
+def test_a_pdf_holds_restricted_images_only_when_said(bundle: Path, tmp_path: Path) -> None:
+    sizes = []
+    for more in ([], ["--include", "restricted"]):
+        target = tmp_path / "report.pdf"
+        assert run(["render", str(bundle), "--format", "pdf", "-o", str(target), *more]) == 0
+        sizes.append(target.read_bytes().count(b"/Subtype/Image"))
+    assert sizes[0] == 0
+    assert sizes[1] > 0
 
 
 def test_restricted_images_are_shown_only_when_said_and_only_outside(
@@ -117,11 +213,14 @@ def test_the_rendering_of_a_bundle_may_be_renewed_in_place(bundle: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "exit_code"),
     [
-        (["--format", "pdf", "-o", "x"], 2),
+        (["--format", "docx", "-o", "x"], 2),
         (["-o", "x"], 2),
         (["--format", "html"], 2),
         (["--format", "json", "-o", "x", "--include", "restricted"], 2),
         (["--format", "html", "-o", "x", "--today", "2026-11-22"], 2),
+        (["--format", "html", "-o", "x", "--baseline", "bundle"], 2),
+        (["--format", "html", "-o", "x", "--waivers", "waivers.toml"], 2),
+        (["--format", "json", "-o", "x", "--policy", "policy.toml"], 2),
         (["--format", "html", "-o", "-", "--json"], 2),
         (["--format", "html", "-o", "no/such/folder/x"], 2),
         (["--format", "html", "-o", "x", "--policy", "no-such-policy.toml"], 2),
