@@ -66,5 +66,5 @@ def _placed(text: str, prefix: str) -> str:
         r'"^[^/]*\\.(toml|pub|pem)$"': rf"^{re.escape(prefix)}[^/]*\.(toml|pub|pem)$",
     }
     for quoted, value in values.items():
-        text = text.replace(quoted, json.dumps(value))
+        text = text.replace(quoted, json.dumps(value, ensure_ascii=False))
     return text
