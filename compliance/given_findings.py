@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from compliance.errors import JudgeFileError
 from reports.artifacts import check_readable
+from reports.bundle_files import is_bundle
 from reports.canonical import strict_json
 from reports.model import Artifact, Finding, System, fingerprint
 from reports.tomlfile import fault
@@ -36,17 +37,17 @@ def nobody() -> System:
 
 
 def read_findings(path: Path) -> Given:
-    """Return the findings of a bundle (a folder) or of a JSON file.
+    """Return the findings of a bundle (a folder, or a zip of what is in it) or of a JSON file.
 
     A file holds a list of findings, or an object with the member `findings`. A finding may leave out everything but
     `check`, `status`, `strength` and `measurements`.
 
     Raises:
-        BundleError: the folder is no bundle.
+        BundleError: the folder, or the zip, is no bundle.
         FileError: the file cannot be read or is no JSON that every reader reads alike.
         JudgeFileError: `findings.value`, it holds something else; names the finding and the member.
     """
-    if path.is_dir():
+    if is_bundle(path):
         from reports.bundle import read_bundle
 
         report = read_bundle(path).statement.report

@@ -4,6 +4,7 @@ Only the envelope is a root of trust. Reading a bundle here says what it claims;
 """
 
 import os
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -69,13 +70,11 @@ def read_envelope(files: BundleFiles) -> bytes:
 
 
 def _mend(files: BundleFiles) -> str:
-    """Return what to do about a folder or a zip without an envelope: often the folder was packed, not its content."""
+    """Return what to do where no envelope lies: often the folder was packed into a zip, not what is in it."""
     tops = [name for name in files.entries(".") if files.kind(f"{name}/{ENVELOPE}") == "file"]
-    if not tops:
-        return "Give the folder that `fedaudit run` wrote, or a zip of what is in it."
-    if isinstance(files, FolderFiles):
-        return f"Did you mean {files.path / tops[0]}?"
-    return f"Pack what is in {tops[0]}/, not the folder: cd {tops[0]} && zip -r ../bundle.zip ."
+    if tops and not isinstance(files, FolderFiles):
+        return f"Pack what is in the folder, not the folder: cd {shlex.quote(tops[0])} && zip -r ../bundle.zip ."
+    return "Give the folder that `fedaudit run` wrote, or a zip of what is in it."
 
 
 def read_bundle(path: Path) -> Bundle:

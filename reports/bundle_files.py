@@ -7,14 +7,14 @@ written: what unpacks an archive can be led outside its folder (CVE-2025-4517); 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import RawIOBase
+from io import FileIO, RawIOBase
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from reports.errors import BundleError
 from reports.regular import kind_of, open_regular
 
-_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
+_MAGIC = b"PK"
 
 
 class Content(NamedTuple):
@@ -94,12 +94,26 @@ def files_of(path: Path) -> BundleFiles:
     except BundleError as error:
         raise BundleError("bundle.not_file", error.message, "A bundle is a folder, or a zip of it.") from error
     with file:
-        if file.read(4) not in _MAGIC:
+        if not _is_zip(path, file):
             hint = "Give the folder that `fedaudit run` wrote, or a zip of what is in it."
             raise BundleError("bundle.missing_envelope", f"{path} is no bundle: neither a folder nor a zip", hint)
         from reports.zip_files import read_zip  # a folder, the usual case, needs nothing of it
 
         return read_zip(path, file)
+
+
+def is_bundle(path: Path) -> bool:
+    """Tell whether a path may lead to a bundle: to a folder, or to a file that is called or begins as a zip.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if path.is_dir():
+        return True
+    if not path.is_file():
+        return False
+    with path.open("rb", buffering=0) as file:
+        return _is_zip(path, file)
 
 
 def read_content(content: Content) -> bytes:
@@ -110,6 +124,10 @@ def read_content(content: Content) -> bytes:
         while read := file.readinto(view[have:]):
             have += read
         return bytes(view[:have])
+
+
+def _is_zip(path: Path, file: FileIO) -> bool:
+    return path.suffix.lower() == ".zip" or file.read(len(_MAGIC)) == _MAGIC
 
 
 def _kind(entry: "os.DirEntry[str]") -> str:

@@ -14,7 +14,6 @@ from reports.digests import PIECE
 from reports.errors import BundleError
 from reports.model import Confidentiality, Evidence
 from reports.regular import KIND_WORDS
-from reports.salting import SUFFIX as SALTED
 from reports.salting import unsalted
 
 FOLDER = "evidence"
@@ -45,11 +44,11 @@ class Fault(NamedTuple):
     """One sentence that names the file."""
 
 
-def suffix_of(media_type: str, *, salted: bool = False) -> str:
+def suffix_of(media_type: str) -> str:
     """Return the suffix under which evidence of a media type is kept; empty for a type that has none here."""
-    json_like = media_type == "application/json" or media_type.endswith("+json")
-    suffix = ".json" if json_like else _SUFFIXES.get(media_type, "")
-    return suffix + SALTED if salted else suffix
+    if media_type == "application/json" or media_type.endswith("+json"):
+        return ".json"
+    return _SUFFIXES.get(media_type, "")
 
 
 def evidence_leaf(piece: Evidence) -> bytes:

@@ -85,10 +85,10 @@ def read_members(file: RawIOBase, size: int) -> tuple[Member, ...]:
     entries = sorted(_entries(_exactly(file, start, length), count), key=lambda entry: entry.header)
     _require_sizes(entries, size)
     require_names([entry.name for entry in entries])
-    ends = [*(entry.header for entry in entries[1:]), start]
+    ends = [*(entry.header for entry in entries), start][1:]
     members: list[Member] = []
     place = 0
-    for entry, end in zip(entries, ends, strict=True):
+    for entry, end in zip(entries, ends, strict=False):  # without a member there is nothing in front of the directory
         _require(entry.header == place, "zip.member", f"there are bytes around the member {_said(entry)} that are none")
         members.append(_member(file, entry, end))
         place = end
@@ -101,7 +101,7 @@ def _directory(file: RawIOBase, size: int) -> tuple[int, int, int]:
     _require(size >= _END.size, "zip.syntax", "the zip is cut off")
     end = size - _END.size
     magic, disk, first_disk, here, count, length, start, comment = _END.unpack(_exactly(file, end, _END.size))
-    _require(magic == b"PK\x05\x06" and comment == 0, "zip.syntax", "the zip does not end with its directory")
+    _require(magic == b"PK\x05\x06" and comment == 0, "zip.syntax", "the zip ends with something behind its directory")
     _require((disk, first_disk) in ((0, 0), (_FULL_16, _FULL_16)), "zip.syntax", "the zip lies on several disks")
     if _FULL_16 in (here, count, disk) or _FULL_32 in (length, start):
         end -= _LOCATOR.size + _END_64.size
@@ -189,8 +189,9 @@ def _member(file: RawIOBase, entry: _Entry, end: int) -> Member:
     _require(same, "zip.member", f"{said} is another one by its own header")
     wide = _wide(name, head[_LOCAL.size + name_length :][:extra_length], (size, packed), 0)
     told = (entry.crc, entry.packed, entry.size)
-    streamed = bool(flags & _STREAMED) and (crc, wide[1], wide[0]) == (0, 0, 0)
-    _require(streamed or (crc, wide[1], wide[0]) == told, "zip.member", f"{said} has another size by its own header")
+    unknown = 0 if flags & _STREAMED else None  # a streamed member may leave open what is told behind its data
+    same = all(one in (unknown, other) for one, other in zip((crc, wide[1], wide[0]), told, strict=True))
+    _require(same, "zip.member", f"{said} has another size by its own header")
     after = start + entry.packed
     trailer = _exactly(file, after, end - after) if flags & _STREAMED and 0 < end - after <= 24 else b""
     _require(

@@ -10,6 +10,7 @@ import click
 from audit.cli.answer import Answer, Invocation, command
 from audit.cli.clock import DAY, the_time
 from audit.cli.written import write_whole
+from reports.bundle_files import is_bundle
 
 if TYPE_CHECKING:
     from compliance.annex_iv_nouns import AnnexIV
@@ -80,13 +81,13 @@ def annex_iv(
 
 
 def _source(path: Path) -> _Source:
-    """Return the system behind a path: that of a bundle, whose folder it is, or of a system file.
+    """Return the system behind a path: that of a bundle, whose folder or zip it is, or of a system file.
 
     Raises:
         BundleError: the bundle cannot be read.
         SystemFileError: the system file cannot be used.
     """
-    if path.is_dir():
+    if is_bundle(path):
         from reports.bundle import read_bundle
 
         bundle = read_bundle(path)

@@ -42,7 +42,7 @@ def test_a_bundle_is_answered_with_the_one_code(twin: World, tmp_path: Path, cas
 
 
 def test_the_cases_are_many_and_each_says_why() -> None:
-    assert len(MODULES) == 4
+    assert len(MODULES) == 5
     assert len(CASES) >= 60
     assert all(case.why.endswith((".", "?")) for case in CASES)
 
