@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from reports.dsse import Envelope, Signature
-from reports.errors import TimestampError
+from reports.errors import BundleError, TimestampError
 from reports.timestamp import token_time
 from reports.trust import Trust, TrustedKey
 
@@ -63,8 +63,11 @@ def dated(signed: Iterable[Signed], trust: Trust, finished: datetime, now: datet
     Args:
         signed: of trusted keys.
         trust: lists the authorities.
-        finished: when the report says that it was finished; a time-stamp from before contradicts it.
-        now: a time-stamp from later is of a clock that is wrong.
+        finished: when the report says that it was finished.
+        now: a time-stamp from later proves nothing yet.
+
+    Raises:
+        BundleError: `time.timestamp`, one of them was there before the report says that it was finished: it lies.
     """
     return tuple(_dated(one, trust, finished, now) for one in signed)
 
@@ -84,8 +87,9 @@ def _dated(signed: Signed, trust: Trust, finished: datetime, now: datetime) -> S
             doubts.append(f"its time-stamp proves nothing: {error.message}")
             continue
         if moment < finished - CLOCK_SKEW:
-            doubts.append(f"its time-stamp is of {moment:%Y-%m-%d %H:%M} UTC, before the report was finished")
-        elif moment > now + CLOCK_SKEW:
+            problem = f"{signed.trusted.name}'s signature was time-stamped on {moment:%Y-%m-%d %H:%M} UTC"
+            raise BundleError("time.timestamp", f"{problem}, before the report says that it was finished")
+        if moment > now + CLOCK_SKEW:
             doubts.append(f"its time-stamp is of {moment:%Y-%m-%d %H:%M} UTC, which is to come")
         else:
             moments.append(moment)

@@ -85,7 +85,7 @@ def token_time(token: bytes, message: bytes, authorities: Iterable[Authority]) -
     authority = _signer(response, tuple(authorities))
     moment = _read(lambda: response.tst_info.gen_time)
     certificate = authority.certificate
-    if not certificate.not_valid_before_utc <= moment <= certificate.not_valid_after_utc:
+    if not certificate.not_valid_before_utc <= moment < certificate.not_valid_after_utc:  # as OpenSSL counts seconds
         problem = f"the certificate of {authority.name!r} was not valid at the time-stamp's time, {moment:%Y-%m-%d}"
         raise TimestampError("timestamp.expired", problem)
     _require_signature(response, message, authority)
@@ -139,7 +139,7 @@ def _signer(response: "TimeStampResponse", authorities: Sequence[Authority]) -> 
     digests = _read(lambda: {algorithm.dotted_string for algorithm in signed.digest_algorithms})
     if len(signers) != 1 or not digests or not digests <= set(_SHA2):
         raise TimestampError(
-            "timestamp.syntax", "the time-stamp has not one signer, with a digest of SHA-2", _ASK_AGAIN
+            "timestamp.syntax", "the time-stamp is not signed once, over a digest of SHA-2", _ASK_AGAIN
         )
     for authority in authorities:  # the library takes an issuer's own signature for the authority's
         if signers[0] == (authority.certificate.issuer, authority.certificate.serial_number):

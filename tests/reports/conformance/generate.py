@@ -8,11 +8,18 @@ format can be held to them. Nothing is random.
 import sys
 from pathlib import Path
 
-from tests.reports.conformance import envelope_cases, evidence_cases, report_cases, trust_cases, zip_cases
+from tests.reports.conformance import (
+    envelope_cases,
+    evidence_cases,
+    report_cases,
+    timestamp_cases,
+    trust_cases,
+    zip_cases,
+)
 from tests.reports.conformance.cases import CASES, Case
 from tests.reports.conformance.world import World, sound_world
 
-MODULES = (envelope_cases, report_cases, evidence_cases, trust_cases, zip_cases)
+MODULES = (envelope_cases, report_cases, evidence_cases, trust_cases, timestamp_cases, zip_cases)
 """Importing them registers their cases."""
 
 

@@ -62,12 +62,6 @@ add(
     "A window that ends where it begins.",
     auditor(not_before="2026-01-01T00:00:00Z", not_after="2026-01-01T01:00:00+01:00"),
 )
-add(
-    "trust-timestamp-authorities",
-    "trust.timestamp_authorities",
-    "Not checked yet, so not pretended.",
-    appended('[[timestamp_authorities]]\ncertificate = "tsa.pem"\n'),
-)
 add("trust-key-gone", "trust.key", "A key file that is not there.", auditor(public_key='"gone.pub"'))
 add(
     "trust-key-inline",
