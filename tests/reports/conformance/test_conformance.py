@@ -1,5 +1,7 @@
 """One case per row of the verify and trust tables: each refusal first accepts its untouched twin."""
 
+import base64
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 from reports.errors import ReportError, VerificationError
 from tests.reports.conformance.cases import CASES, Case
 from tests.reports.conformance.generate import MODULES, prepare
-from tests.reports.conformance.world import World, sound_world
+from tests.reports.conformance.world import STRANGER, World, sound_world
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +43,25 @@ def test_a_bundle_is_answered_with_the_one_code(twin: World, tmp_path: Path, cas
     assert "\x1b" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("case", [one for one in CASES if not one.name.startswith("zip-")], ids=lambda case: case.name)
+def test_who_signs_it_anew_with_a_key_of_their_own_is_refused_too(twin: World, tmp_path: Path, case: Case) -> None:
+    shutil.copytree(twin.folder, tmp_path / case.name)
+    world = World(tmp_path / case.name)
+    prepare(case, world)
+    if world.envelope.is_file():  # reading a FIFO would never end
+        with contextlib.suppress(
+            ValueError, KeyError, TypeError, RecursionError
+        ):  # nothing is left that could be signed
+            world.sign(base64.b64decode(world.members()["payload"]), STRANGER)
+    with pytest.raises(ReportError) as refusal:
+        world.verify()
+    if refusal.value.code != "signature.untrusted":
+        assert refusal.value.code == case.code
+        assert getattr(refusal.value, "step", 1) <= 5  # refused before anybody asked who signed
+
+
 def test_the_cases_are_many_and_each_says_why() -> None:
-    assert len(MODULES) == 5
+    assert len(MODULES) == 6
     assert len(CASES) >= 60
     assert all(case.why.endswith((".", "?")) for case in CASES)
 
