@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compliance.documents import MAX_BYTES, RESERVED_KINDS, Document, documents_of, load_document
+from compliance.documents import RESERVED_KINDS, Document, documents_of, load_document
 from compliance.errors import DocumentError
 from compliance.markup import Comment, Tag, Words, tokens
 from reports.model import Artifact, System
@@ -35,12 +35,14 @@ def test_a_document_carries_the_digests_of_file_and_text(tmp_path: Path) -> None
     assert found.text_sha256 == hashlib.sha256(b"# Title\nWords.\n").hexdigest()
     assert (found.media_type, found.classification, found.path) == ("text/markdown", "confidential", "td.md")
     assert load(tmp_path, "td.txt", "# No heading").sections[0].title == ""
-    assert load(tmp_path, "td.txt", "größer".encode("utf-16")).text == "größer"
+    for encoding, mark in (("utf-16-le", b"\xff\xfe"), ("utf-16-be", b"\xfe\xff")):
+        assert load(tmp_path, "td.txt", mark + "größer".encode(encoding)).text == "größer"
+        assert refused(tmp_path, "td.txt", "größer".encode(encoding)) == "document.encoding"  # without its mark
 
 
 def test_markdown_stays_as_it_is_but_for_what_nobody_sees(tmp_path: Path) -> None:
     source = (
-        "intro <!-- one -->\n# First #\n[//]: # (two)\n[note]: <> (three)\n[1]: https://example.org\n"
+        "intro <!-- one -->\n# First #\n[//]: # (two)\n[//]: two and a half\n[note]: <> (three)\n[1]: https://example.org\n"
         "```html\n<!-- shown --> # none\n```\n`<b>` and a < b, <b>bold</b> <span hidden>four</span>\n## Second\n"
         "<div style='color: #FFF'>five</div> ![x](y.png) `<!--` <img alt='six and seven'>"
     )
@@ -48,6 +50,7 @@ def test_markdown_stays_as_it_is_but_for_what_nobody_sees(tmp_path: Path) -> Non
     assert [one.text.strip(" ()") for one in found.concealed] == [
         "one",
         "two",
+        "two and a half",
         "three",
         "four",
         "five",
@@ -242,10 +245,18 @@ def test_pdf_without_the_extra_is_refused_by_name(tmp_path: Path, monkeypatch: p
     assert refused(tmp_path, "td.pdf", pdf("text")) == "extra.missing"
 
 
+def test_a_document_may_have_20_mebibytes_and_no_byte_more(tmp_path: Path) -> None:
+    largest = b"<p>words</p>".ljust(20 << 20)
+    assert load(tmp_path, "td.html", largest).text == "words"
+    (tmp_path / "more.html").write_bytes(largest + b" ")
+    with pytest.raises(DocumentError, match="larger than 20 MiB") as caught:
+        load_document(tmp_path / "more.html")
+    assert caught.value.code == "document.too_large"
+
+
 def test_bad_input_is_refused_with_its_code(tmp_path: Path) -> None:
     assert refused(tmp_path, "td.md", b"caf\xe9") == "document.encoding"
     assert refused(tmp_path, "td.html", b"\xff\xfea") == "document.encoding"
-    assert refused(tmp_path, "td.txt", b"a" * (MAX_BYTES + 1)) == "document.too_large"
     assert refused(tmp_path, "td.txt", b"a" * 2_000_001) == "document.too_large"
     assert refused(tmp_path, "td.doc", b"a") == "document.format"
     for path in (tmp_path / "absent.md", tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from audit.cli.main import run
+from compliance.aireg import shipped_dataset
 from compliance.assessment import read_assessment
 from compliance.llm.fake import Drip, FakeModel, Hang, Huge, Redirect, Say, Status, serve
 from compliance.llm.fake_judge import Asked, says, scripted
@@ -80,6 +81,42 @@ def test_the_recording_gives_the_same_file_from_a_dead_endpoint(ask: Ask, td: Pa
     assert (code, second["assessment_sha256"]) == (0, first["assessment_sha256"])
     code, other = ask(td, *one_duty(url), "--replay", tmp_path / "tape", "--planted", 1, "--seed", 8)
     assert (code, other["code"], other["counts"]["not_asked"]) == (3, "cassette.missing", 1)
+
+
+def test_an_altered_recording_is_exit_3_and_none_at_all_too(ask: Ask, td: Path, tmp_path: Path) -> None:
+    with serve(FakeModel(scripted(honest))) as server:
+        named = one_duty(server.base_url, "--planted", 0)
+        ask(td, *named, "--record", tmp_path / "tape")
+    [entry] = (tmp_path / "tape").glob("*/*.json")
+    assert ask(td, *named, "--replay", tmp_path / "tape")[0] == 0
+    entry.write_bytes(entry.read_bytes().replace(b"supports", b"Supports"))
+    code, found = ask(td, *named, "--replay", tmp_path / "tape")
+    assert (code, found["code"], found["counts"]["not_asked"]) == (3, "cassette.altered", 1)
+    assert found["documents"][0]["characters"] == len(TEXT)  # what needs no reader is there
+    code, found = ask(td, *named, "--replay", tmp_path / "none")
+    assert (code, found["code"]) == (3, "cassette.missing")
+
+
+def test_a_calibration_of_another_reader_is_content_and_an_edited_one_is_refused(
+    ask: Ask, td: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def item(asked: Asked) -> Mapping[str, object]:
+        return says("insufficient_evidence", {one.text: one.reference for one in shipped_dataset().items}[asked.part])
+
+    card = tmp_path / "calibration.json"
+    with serve(FakeModel(scripted(item))) as server:
+        made = ["compliance", "calibrate", "--base-url", server.base_url, "--model", "m", "-o", str(card), *DAY]
+        assert run(made) == 0
+    capsys.readouterr()
+    with serve(FakeModel(scripted(honest))) as server:
+        named = (td, *one_duty(server.base_url, "--planted", 0, "--calibration", card))
+        code, found = ask(*named, "--model", "other")
+    assert (code, found["judge"]["state"]) == (0, "mismatch")
+    edited = card.read_text().replace('"n":60', '"n":61')
+    assert edited != card.read_text()
+    card.write_text(edited)
+    code, found = ask(*named)
+    assert (code, found["code"]) == (2, "calibration.altered")
 
 
 def test_without_a_reader_citations_flags_and_claims_are_there(ask: Ask, tmp_path: Path) -> None:

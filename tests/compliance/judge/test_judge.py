@@ -46,8 +46,9 @@ def test_a_literal_quote_gives_a_band_and_its_place() -> None:
         "Risks to t",  # too short to be evidence of anything
     ],
 )
-def test_a_five_without_a_quote_that_exists_is_not_enough_evidence(invented: str) -> None:
-    judged = read([document()], duties("EU-AIA:9(1)"), lambda _asked: says("supports", 5, [invented]), pairs=0)
+@pytest.mark.parametrize(("answer", "score"), [("supports", 5), ("partially_supports", 3), ("contradicts", 1)])
+def test_an_answer_without_a_quote_that_exists_is_not_enough_evidence(invented: str, answer: str, score: int) -> None:
+    judged = read([document()], duties("EU-AIA:9(1)"), lambda _asked: says(answer, score, [invented]), pairs=0)
     [one] = judged.assessments
     assert (one.answer, one.band, one.rejected_quotes) == ("insufficient_evidence", "unclear", 1)
     assert "no_valid_quote" in one.flags
