@@ -25,12 +25,14 @@ MAX_RATIO = 100
 """Bytes that may come out of one."""
 SMALL = 2**20
 """Up to here a member alone may be packed better than that: a page of zeros is no bomb."""
+MAX_VERSION = 45
+"""Of the format: what sizes beyond 4 GiB need; all else is packed in a way that is not read."""
 STORED, DEFLATED = 0, 8
 
 _END = struct.Struct("<4s4H2LH")
 _END_64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR = struct.Struct("<4sLQL")
-_CENTRAL = struct.Struct("<4s4B4HL2L5H2L")
+_CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
 _FULL_16, _FULL_32 = 0xFFFF, 0xFFFFFFFF
 _STREAMED = 1 << 3
@@ -132,7 +134,7 @@ def _entries(directory: bytes, count: int) -> Iterator[_Entry]:
     for _ in range(count):
         _require(place + _CENTRAL.size <= len(directory), "zip.syntax", "the directory of the zip is cut off")
         (
-            magic, _, _, _, _, flags, method, _, _, crc, packed, size,
+            magic, _, version, flags, method, _, _, crc, packed, size,
             name_length, extra_length, comment, disk, _, attributes, header,
         ) = _CENTRAL.unpack_from(directory, place)  # fmt: skip
         name_at = place + _CENTRAL.size
@@ -145,6 +147,7 @@ def _entries(directory: bytes, count: int) -> Iterator[_Entry]:
         wide = _wide(name, directory[extra_at : extra_at + extra_length], (size, packed, header), disk)
         entry = _Entry(name, flags, method, crc, wide[1], wide[0], wide[2])
         _require(comment == 0, "zip.member", f"the member {_said(entry)} bears a comment")
+        _require(version <= MAX_VERSION, "zip.member", f"the member {_said(entry)} needs a newer reader")
         _require_plain(entry, attributes)
         yield entry
     _require(place == len(directory), "zip.syntax", "there are bytes in the directory of the zip that are no entry")
@@ -180,12 +183,13 @@ def _member(file: RawIOBase, entry: _Entry, end: int) -> Member:
     said = f"the member {_said(entry)}"
     head = _exactly(file, entry.header, min(_LOCAL.size + len(entry.name) + 256, end - entry.header))
     _require(len(head) >= _LOCAL.size, "zip.member", f"{said} has no header")
-    magic, _, flags, method, _, _, crc, packed, size, name_length, extra_length = _LOCAL.unpack_from(head)
+    magic, version, flags, method, _, _, crc, packed, size, name_length, extra_length = _LOCAL.unpack_from(head)
     start = entry.header + _LOCAL.size + name_length + extra_length
     if len(head) < start - entry.header:
         head = _exactly(file, entry.header, start - entry.header) if start <= end else b""
     name = head[_LOCAL.size : _LOCAL.size + name_length]
-    same = magic == b"PK\x03\x04" and (name, flags, method) == (entry.name, entry.flags, entry.method)
+    same = (magic, name, flags, method) == (b"PK\x03\x04", entry.name, entry.flags, entry.method)
+    same &= version <= MAX_VERSION
     _require(same, "zip.member", f"{said} is another one by its own header")
     wide = _wide(name, head[_LOCAL.size + name_length :][:extra_length], (size, packed), 0)
     told = (entry.crc, entry.packed, entry.size)
