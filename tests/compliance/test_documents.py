@@ -1,6 +1,9 @@
 import hashlib
+import io
+import zipfile
 from datetime import date
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -80,7 +83,8 @@ def test_html_reads_as_a_browser_shows_it(tmp_path: Path) -> None:
     found = load(
         tmp_path,
         "td.html",
-        "<!doctype html><title>T</title><style>p{}</style><body><h1>One &amp;\n two</h1><p>a <b>b</b>c<br>d"
+        "<!doctype html><title>T</title><style>p{}</style><template>n</template><body><h1>One &amp;\n two</h1>"
+        "<p>a <b>b</b>c<br>d"
         "<ul><li>e<li>f</ul><table><tr><th>g<td>h</tr><tr><td>i<td>j</table><script>k()</script><pre>l\n  m</pre>",
     )
     assert found.text == "T\n\nOne & two\n\na bc\nd\n\ne\nf\n\ng | h\ni | j\n\nl\n  m"
@@ -192,22 +196,40 @@ def test_notes_are_read_and_a_fallback_is_not_read_twice(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "why"),
     [
-        b"no zip",
-        zipped({"word/other.xml": "<a/>"}),
-        zipped({"word/document.xml": "<a>"}),
-        docx("", word__vbaProject_bin=b"macro"),
-        docx("", word__media__x_bin=bomb(30_000_000)),
-        zipped({"word/document.xml": bomb(3_000_000)}),
-        zipped({"word/document.xml": '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'}),
-        zipped({"word/document.xml": '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE a><a/>'.encode("utf-16")}),
-        zipped({f"word/{number}.xml": "" for number in range(2001)}),
+        (b"no zip", "no zip archive"),
+        (zipped({"word/other.xml": "<a/>"}), "no word/document.xml"),
+        (zipped({"word/document.xml": "<a>"}), "no sound XML"),
+        (docx("", word__vbaProject_bin=b"macro"), "macro"),
+        (docx("", word__media__x_bin=bomb(30_000_000)), "100 times its size"),
+        (zipped({"word/document.xml": bomb(3_000_000)}), "100 times its size"),
+        (zipped({"word/document.xml": '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'}), "document type"),
+        (zipped({"word/document.xml": '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE a><a/>'.encode("utf-16")}),
+         "document type"),
     ],
-    ids=["no-zip", "no-body", "no-xml", "macro", "bomb-beside", "bomb", "entity", "doctype-utf-16", "members"],
+    ids=["no-zip", "no-body", "no-xml", "macro", "bomb-beside", "bomb", "entity", "doctype-utf-16"],
 )  # fmt: skip
-def test_an_archive_that_is_no_plain_docx_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_an_archive_that_is_no_plain_docx_is_refused(tmp_path: Path, content: bytes, why: str) -> None:
     assert refused(tmp_path, "td.docx", content) == "document.archive"
+    with pytest.raises(DocumentError, match=why):
+        load_document(tmp_path / "td.docx")
+
+
+def test_an_archive_that_unpacks_to_more_than_64_mebibytes_is_refused(tmp_path: Path) -> None:
+    large = docx(paragraph("x"), noise_bin=Random(7).randbytes(1 << 20), zeros_bin=bytes(64 << 20))
+    assert len(large) * 100 > 65 << 20  # so that its size is what stops it
+    assert refused(tmp_path, "td.docx", large) == "document.archive"
+    with pytest.raises(DocumentError, match="more than 64 MiB"):
+        load_document(tmp_path / "td.docx")
+
+
+def test_an_archive_may_have_2000_members_and_no_more(tmp_path: Path) -> None:
+    least = docx(paragraph("words"))
+    with zipfile.ZipFile(io.BytesIO(least)) as archive:
+        filling = {f"word/{number}_bin": b"" for number in range(2000 - len(archive.namelist()))}
+    assert load(tmp_path, "td.docx", docx(paragraph("words"), **filling)).text == "words"
+    assert refused(tmp_path, "td.docx", docx(paragraph("words"), **filling, one_more_bin=b"")) == "document.archive"
 
 
 def test_a_zip_that_lies_about_its_size_is_stopped_while_streaming(tmp_path: Path) -> None:
