@@ -1,10 +1,12 @@
 """The JSON Schemas of what we write and read, generated from the nouns into `reports/schema/`.
 
-`python -m reports.schema` rewrites them; a test compares. Whoever reads our reports without our code starts here.
-A schema describes form: what no schema can say (fingerprints, canonical bytes, digests) is checked in `reports.verify`.
+`python -m reports.schema` rewrites them; `audit.schemas` adds what other rooms write and what the commands answer; a
+test compares. Whoever reads our reports without our code starts here. A schema describes form: what no schema can say
+(fingerprints, canonical bytes, digests) is checked in `reports.verify`.
 """
 
 import ast
+import functools
 import inspect
 import json
 import sys
@@ -73,24 +75,25 @@ PUBLISHED: Mapping[str, Published] = {
 """By the NAME of their id, `fedaudit.NAME/1`, and of their file, NAME.json."""
 
 
-def schema_text(name: str) -> str:
-    """Return a published schema as its file holds it."""
-    published = PUBLISHED[name]
+def schema_text(name: str, published: Published | None = None) -> str:
+    """Return a published schema as its file holds it: that of `PUBLISHED`, or one of another room."""
+    document = described(published or PUBLISHED[name])
+    head = {"$schema": DIALECT, "$id": f"fedaudit.{name}/1", "title": f"fedaudit {name}"}
+    return json.dumps(head | {key: value for key, value in document.items() if key not in head}, indent=2) + "\n"
+
+
+def described(published: Published) -> dict[str, Any]:
+    """Return the schema of a shape, a sentence with each field."""
     generated = published.shape.json_schema(mode=published.mode, schema_generator=EveryFieldWritten)
-    head = {
-        "$schema": DIALECT,
-        "$id": f"fedaudit.{name}/1",
-        "title": f"fedaudit {name}",
-        "description": published.description,
-    }
     for title, noun in _nouns(Noun):
-        for found in (generated, generated.get("$defs", {}).get(title, {})):
-            if found.get("title") == title:
-                _describe(found.get("properties", {}), field_sentences(noun))
-    return json.dumps(head | {key: value for key, value in generated.items() if key not in head}, indent=2) + "\n"
+        for found in (generated, *generated.get("$defs", {}).values()):
+            if found.get("title") == title and set(found.get("properties", {})) == set(_written_names(noun)):
+                _describe(found["properties"], noun)
+    return {"description": published.description} | {k: v for k, v in generated.items() if k != "description"}
 
 
-def field_sentences(noun: type[Noun]) -> dict[str, str]:
+@functools.cache
+def field_sentences(noun: type[Noun]) -> Mapping[str, str]:
     """Return what stands under each field of a noun, those of its bases included; the last definition counts."""
     found: dict[str, str] = {}
     for base in reversed(noun.__mro__):
@@ -111,22 +114,25 @@ def _nouns(base: type[Noun]) -> Iterator[tuple[str, type[Noun]]]:
         yield from _nouns(noun)
 
 
-def _describe(properties: dict[str, Any], sentences: Mapping[str, str]) -> None:
-    for name, sentence in sentences.items():
-        if name in properties:
-            properties[name] = dict(sorted({"description": sentence, **properties[name]}.items()))
+def _written_names(noun: type[Noun]) -> dict[str, str]:
+    """Return the key under which each field is written, and the field."""
+    return {field.alias or name: name for name, field in noun.model_fields.items()}
 
 
-def write_schemas(folder: Path = FOLDER) -> None:
-    """Write every published schema, and remove those that are no longer published."""
+def _describe(properties: dict[str, Any], noun: type[Noun]) -> None:
+    sentences = field_sentences(noun)
+    for key, name in _written_names(noun).items():
+        if name in sentences:
+            properties[key] = dict(sorted({"description": sentences[name], **properties[key]}.items()))
+
+
+def write_schemas(texts: Mapping[str, str], folder: Path = FOLDER) -> None:
+    """Write schemas, given by name; what else lies there stays."""
     folder.mkdir(exist_ok=True)
-    for stale in folder.glob("*.json"):
-        if stale.stem not in PUBLISHED:
-            stale.unlink()
-    for name in PUBLISHED:
-        (folder / f"{name}.json").write_text(schema_text(name), encoding="utf-8")
+    for name, text in texts.items():
+        (folder / f"{name}.json").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    write_schemas()
+    write_schemas({name: schema_text(name) for name in PUBLISHED})
     sys.stdout.write(f"wrote {len(PUBLISHED)} schemas to {FOLDER}\n")

@@ -135,12 +135,12 @@ def _answer(outcome: "Outcome", output: Path | None) -> Answer:
         "assessment_sha256": hashlib.sha256(data).hexdigest(),
         "counts": counts(assessment),
         "contradictions": sum(claim.state == "contradicted" for claim in assessment.claims),
+        "output": None if output is None else str(output),
     }
     if output is not None:
         from audit.cli.written import write_whole
 
         write_whole(output, data)
-        fields["output"] = str(output)
     text = text_of(assessment)
     trouble = _unfinished(outcome)
     if trouble is None:

@@ -150,9 +150,9 @@ def _answer(calibration: "Calibration", output: Path | None, measured: "Measured
     from compliance.calibration import calibration_bytes
 
     fields: dict[str, object] = calibration.model_dump(mode="json", by_alias=True)
+    fields["output"] = None if output is None else str(output)
     if output is not None:
         write_whole(output, calibration_bytes(calibration))
-        fields["output"] = str(output)
     text = text_of(calibration)
     if (trouble := _unfinished(calibration, measured)) is None:
         return Answer(text=text, fields=fields)

@@ -93,7 +93,7 @@ def controls(ctx: click.Context, /, **asked: Any) -> Answer:
 
 
 def _common(catalogue: Catalogue, on: date) -> dict[str, object]:
-    return {"law_version": catalogue.version, "on": str(on)}
+    return {"law_version": catalogue.version, "on": str(on), "output": None}
 
 
 def _rows(catalogue: Catalogue, on: date, asked: Mapping[str, Any]) -> list[_Row]:
