@@ -232,6 +232,14 @@ def test_an_archive_may_have_2000_members_and_no_more(tmp_path: Path) -> None:
     assert refused(tmp_path, "td.docx", docx(paragraph("words"), **filling, one_more_bin=b"")) == "document.archive"
 
 
+def test_an_encrypted_archive_is_told_as_such(tmp_path: Path) -> None:
+    data = bytearray(docx(paragraph("words")))
+    assert load(tmp_path, "td.docx", bytes(data)).text == "words"
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # local and central headers (APPNOTE 4.3.7, 4.3.12)
+        data[data.index(mark) + flags] |= 1
+    assert refused(tmp_path, "td.docx", bytes(data)) == "document.encrypted"
+
+
 def test_a_zip_that_lies_about_its_size_is_stopped_while_streaming(tmp_path: Path) -> None:
     data = bytearray(zipped({"word/document.xml": bomb(3_000_000)}))
     real, said = (3_000_007).to_bytes(4, "little"), (7).to_bytes(4, "little")

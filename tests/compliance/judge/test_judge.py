@@ -169,6 +169,17 @@ def test_a_reader_that_was_tried_on_nothing_shows_nothing_sound() -> None:
     assert judged.assessments[0].flags == ("control_failed",)
 
 
+def test_a_reader_that_leaves_the_decoy_open_shows_nothing_sound() -> None:
+    def silent(asked: Asked) -> "Mapping[str, object] | Step":
+        return Say("I would rather not say.") if is_decoy(asked) else honest(asked)
+
+    judged = read([document()], duties("EU-AIA:9(1)"), silent)
+    [one], [decoy] = judged.assessments, judged.decoys
+    assert all(planted.ok for planted in judged.planted)
+    assert (decoy.answer, one.band, one.flags) == (None, "no_gap_found", ("control_failed",))
+    assert not one.believable("admitted")
+
+
 def test_an_honest_reader_passes_its_controls() -> None:
     judged = read([document()], duties(), honest, pairs=5)
     assert [one.ok for one in judged.planted] == [True, True]  # one pair: Article 9 alone is asked about
