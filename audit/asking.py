@@ -7,9 +7,11 @@ import logging
 from collections.abc import Iterable
 
 from audit.plan import Planned
+from audit.store_errors import RunStoreError, StoreWriteError
 from reports.check import Check, Context
 from reports.errors import FedauditError
 from reports.model import Finding, Remedy, Severity, Status
+from reports.trials import TrialError
 
 log = logging.getLogger(__name__)
 
@@ -19,12 +21,15 @@ def ask(planned: Planned, context: Context, *, files_must_fit: bool = False) -> 
 
     Raises:
         FedauditError: a file cannot be used, and `files_must_fit`.
+        RunStoreError, StoreWriteError: what was finished cannot be kept, or not be read again.
     """
     if not planned.runs:
         return (context.finding(Status.SKIPPED, planned.because, severity=Severity.INFO, reason=planned.reason),)
     try:
         found = tuple(planned.check.ask(context.system, context))
         _accept(planned.check, found)
+    except (RunStoreError, StoreWriteError):
+        raise
     except Exception as error:  # the run goes on, and the report says what broke
         if files_must_fit and isinstance(error, FedauditError) and error.exit_code == FedauditError.exit_code:
             raise
@@ -63,7 +68,7 @@ def _too_large(context: Context) -> Finding:
 
 
 def _broken(context: Context, error: Exception) -> Finding:
-    kind = type(error).__name__
+    kind = error.kind if isinstance(error, TrialError) else type(error).__name__
     detail = ""
     if isinstance(error, FedauditError):  # ours are written for readers; others may hold anything
         detail = str(error).replace(f"{context.folder}/", "")

@@ -1,113 +1,108 @@
 """The run: every planned check is asked, and a report is always written.
 
 System → plan → findings → report → sealed bundle. A check that raises becomes a finding with status `error`; a run that
-is killed leaves no bundle, since the folder appears under its name only when it is whole.
+is killed leaves no bundle, since the folder appears under its name only when it is whole, and a store from which it can
+be resumed (`audit.store`).
 """
 
-import importlib.metadata
-import platform
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 
 from audit.asking import ask
 from audit.manifest import LoadedSystem, load_system
 from audit.plan import Planned, capabilities, plan
+from audit.provenance import packages, provenance_of, root_seed
+from audit.request import Answered, Audited, Progress, Render, Request
+from audit.store import RunStore
+from audit.store_binding import binding
 from compliance.catalogue import Catalogue, load_catalogue
 from compliance.errors import CatalogueError
 from compliance.evidence import control_rows
-from reports.bundle_writer import BundleWriter
-from reports.check import Check, Context, Options, discover, unique
+from reports.bundle import Bundle
+from reports.check import Context, discover, unique
 from reports.context import EvidenceStore
-from reports.dsse import Signature, sign
+from reports.dsse import sign
 from reports.errors import SystemFileError
 from reports.evidence import evidence_root
 from reports.executor import Executor, Serial
 from reports.keys import PrivateKey
-from reports.model import Auditor, ControlRow, Effort, Finding, Provenance, Report, System
-from reports.seed import derived_seed
-from reports.statement import Statement, declared_subjects, make_statement
-from reports.version import VERSION
+from reports.model import Finding, Report
+from reports.statement import declared_subjects, make_statement
 
-Render = Callable[[Statement, Sequence[Signature], Callable[[str], bytes | None]], Mapping[str, bytes]]
-"""(statement, signatures over it, content of evidence up to internal) to files for `render/`."""
-
-
-class Progress:
-    """Told how a run goes; silent. The command line hands in one that draws."""
-
-    def planned(self, planned: Sequence[Planned]) -> None:
-        """Learn what will be asked."""
-
-    def asking(self, check: Check) -> None:
-        """Learn that a check begins."""
-
-    def trials(self, done: int, total: int) -> None:
-        """Learn how many trials of the current check are done."""
-
-    def answered(self, check: Check, findings: Sequence[Finding]) -> None:
-        """Learn what a check answered."""
+__all__ = [
+    "Answered", "Audited", "Progress", "Render", "Request", "ask_system", "packages", "root_seed", "run_audit",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Request:
-    """What a run was asked for."""
+class _Session:
+    """Everything that is at hand while checks are asked."""
 
-    system_file: Path
-    """The system under review."""
-    bundle: Path | None
-    """The folder to write; must not exist. None where findings are asked for and no bundle."""
-    now: datetime
-    """The clock of the whole run."""
-    effort: Effort = Effort.STANDARD
-    """How much work each check may do."""
-    seed: int | None = None
-    """Root seed; derived from system file, policy and nonce where None."""
-    nonce: str | None = None
-    """A verifier's word, part of the derived seed."""
-    only: tuple[str, ...] = ()
-    """Globs of checks to ask."""
-    skip: tuple[str, ...] = ()
-    """Globs of checks to leave out."""
-    extra_checks: tuple[Check, ...] = ()
-    """Checks of a local plug-in."""
-    policy_sha256: str | None = None
-    """Digest of the policy that is fixed before the run."""
-    auditor: Auditor | None = None
-    """Who answers for the test."""
-    options: Options = field(default_factory=Options)
-    """What the checks may know of the command line."""
-    files_must_fit: bool = False
-    """Whether a file that a check cannot use ends the run, instead of being that check's finding."""
+    request: Request
+    loaded: LoadedSystem
+    planned: tuple[Planned, ...]
+    store: EvidenceStore
+    executor: Executor
+    progress: Progress
+    kept: RunStore | None = None
+    """Keeps what is finished; None where a run cannot be resumed."""
+    shared: dict[str, object] = field(default_factory=dict)
 
+    @property
+    def seed(self) -> int:
+        return root_seed(self.request, self.loaded.system.source.sha256)
 
-@dataclass(frozen=True)
-class Audited:
-    """What a run left behind."""
+    def findings(self) -> tuple[Finding, ...]:
+        """Return what all checks answer, by check and key."""
+        measured: list[Finding] = []  # what checks that need `findings` may read: not one another's
+        last: list[Finding] = []
+        context = self._context()
+        for one in self.planned:
+            self.progress.asking(one.check)
+            read = tuple(measured) if one.check.reads_findings else ()
+            found = self._answers(one, replace(context, check=one.check, findings=read))
+            self.progress.answered(one.check, found)
+            (last if one.check.reads_findings else measured).extend(found)
+        return tuple(sorted((*measured, *last), key=lambda finding: (finding.check, finding.key)))
 
-    bundle: Path
-    """The folder."""
-    statement: Statement
-    """The report, and the bytes that were signed."""
-    keyid: str | None
-    """Of the key that signed, if one did."""
+    def _context(self) -> Context:
+        request, kept = self.request, self.kept
+        options = replace(
+            request.options,
+            expected_digests=self.loaded.expected_digests,
+            policy_sha256=request.policy_sha256,
+            auditor=request.auditor,
+            policy_recorded_first=kept is not None and kept.policy_recorded_first,
+            cache=kept.models if kept is not None and request.options.cache is None else request.options.cache,
+        )
+        return Context(
+            check=self.planned[0].check,
+            system=self.loaded.system,
+            seed=self.seed,
+            effort=request.effort,
+            folder=self.loaded.folder,
+            now=request.now,
+            store=self.store,
+            options=options,
+            executor=self.executor,
+            report_progress=self.progress.trials,
+            shared=self.shared,
+        )
 
-
-@dataclass(frozen=True)
-class Answered:
-    """What a system answered, where no bundle was asked for."""
-
-    system: System
-    """The system."""
-    seed: int
-    """Root seed."""
-    findings: tuple[Finding, ...]
-    """One or more of every check, those that were left out among them, sorted by check and key."""
-    shared: Mapping[str, object] = field(default_factory=dict)
-    """What the checks made once for all of them, under the keys of `Context.once`."""
+    def _answers(self, one: Planned, context: Context) -> tuple[Finding, ...]:
+        """Return what a check answers, or has answered to the run that this one goes on with."""
+        must_fit, kept = self.request.files_must_fit, self.kept
+        if kept is None or not one.runs:
+            return ask(one, context, files_must_fit=must_fit)
+        if (known := kept.answered(one.check.id)) is not None:
+            return known
+        begun = time.perf_counter()
+        found = ask(one, replace(context, trials=kept.trials(one.check.id)), files_must_fit=must_fit)
+        kept.finish_check(one.check.id, found, time.perf_counter() - begun)
+        return found
 
 
 def run_audit(
@@ -129,22 +124,26 @@ def run_audit(
 
     Raises:
         SystemFileError, CheckError, BundleError: nothing was written.
+        RunStoreError: an earlier run is there that cannot be gone on with as was asked; nothing was written.
+        StoreWriteError: the disk is full; what was finished is kept, and `request.leftover` "resume" goes on with it.
         ValueError: `request.bundle` is None.
     """
-    if request.bundle is None:
+    if (bundle := request.bundle) is None:
         raise ValueError("a request without a bundle is one for `ask_system`")
-    progress = progress or Progress()
     loaded, planned = _prepared(request)
-    catalogue = _law_of(loaded, request)
-    progress.planned(planned)
-    with BundleWriter(request.bundle) as writer, _one_thread():
-        findings = _findings(request, loaded, planned, writer, executor or Serial(), progress, {})
-        report = _report(request, loaded, findings, writer, _duties(request, loaded, planned, findings, catalogue))
-        statement = make_statement(report, declared_subjects(loaded.system))
+    store = RunStore(bundle, leftover=request.leftover, keep=request.keep_run, salted=request.salted_evidence)
+    with _one_thread(), store as kept:
+        request = replace(request, now=_bound(kept, request, loaded, planned))
+        if (sealed := kept.sealed()) is not None:
+            return _audited(sealed)
+        session = _Session(request, loaded, planned, kept, executor or Serial(), progress or Progress(), kept)
+        catalogue = _law_of(loaded, request)
+        session.progress.planned(planned)
+        statement = make_statement(_report(session, kept, catalogue), declared_subjects(loaded.system))
         signatures = (sign(statement.body, key),) if key else ()
-        renderings = render(statement, signatures, writer.content) if render else {}
-        writer.finish(statement.body, signatures, renderings)
-    return Audited(request.bundle, statement, key.keyid if key else None)
+        renderings = render(statement, signatures, kept.content) if render else {}
+        kept.seal(statement.body, signatures, renderings)
+    return Audited(bundle, statement, key.keyid if key else None)
 
 
 def ask_system(
@@ -168,20 +167,22 @@ def ask_system(
         SystemFileError, CheckError: nothing was asked.
         FedauditError: a file cannot be used, and `request.files_must_fit`.
     """
-    progress = progress or Progress()
-    shared: dict[str, object] = {}
     loaded, planned = _prepared(request, loaded)
-    progress.planned(planned)
+    session = _Session(request, loaded, planned, store, executor or Serial(), progress or Progress())
+    session.progress.planned(planned)
     with _one_thread():
-        findings = _findings(request, loaded, planned, store, executor or Serial(), progress, shared)
-    return Answered(loaded.system, root_seed(request, loaded.system.source.sha256), findings, shared)
+        findings = session.findings()
+    return Answered(loaded.system, session.seed, findings, session.shared)
 
 
 def _prepared(request: Request, loaded: LoadedSystem | None = None) -> tuple[LoadedSystem, tuple[Planned, ...]]:
     """Return the system and what becomes of each check."""
     loaded = loaded or load_system(request.system_file)
     checks = unique((*discover(), *request.extra_checks))
-    can = capabilities(policy=request.policy_sha256 is not None, judge=request.options.judge is not None)
+    given = request.options
+    can = capabilities(
+        policy=request.policy_sha256 is not None, judge=given.judge is not None, previous=given.previous is not None
+    )
     planned = plan(loaded.system, checks, only=request.only, skip=request.skip, capabilities=can)
     _require_trust(loaded, planned, trusted=request.options.trust_code)
     return loaded, planned
@@ -203,47 +204,6 @@ def _require_trust(loaded: LoadedSystem, planned: Sequence[Planned], *, trusted:
         )
 
 
-def root_seed(request: Request, system_sha256: str) -> int:
-    """Return the seed of a run: the chosen one, else the one that nobody chose."""
-    return (
-        request.seed if request.seed is not None else derived_seed(system_sha256, request.policy_sha256, request.nonce)
-    )
-
-
-def _findings(
-    request: Request,
-    loaded: LoadedSystem,
-    planned: Sequence[Planned],
-    store: EvidenceStore,
-    executor: Executor,
-    progress: Progress,
-    shared: dict[str, object],
-) -> tuple[Finding, ...]:
-    options = replace(request.options, expected_digests=loaded.expected_digests, policy_sha256=request.policy_sha256)
-    measured: list[Finding] = []  # what checks that need `findings` may read: not one another's
-    last: list[Finding] = []
-    for one in planned:
-        context = Context(
-            check=one.check,
-            system=loaded.system,
-            seed=root_seed(request, loaded.system.source.sha256),
-            effort=request.effort,
-            folder=loaded.folder,
-            now=request.now,
-            store=store,
-            options=options,
-            executor=executor,
-            findings=tuple(measured) if one.check.reads_findings else (),
-            report_progress=progress.trials,
-            shared=shared,
-        )
-        progress.asking(one.check)
-        found = ask(one, context, files_must_fit=request.files_must_fit)
-        progress.answered(one.check, found)
-        (last if one.check.reads_findings else measured).extend(found)
-    return tuple(sorted((*measured, *last), key=lambda finding: (finding.check, finding.key)))
-
-
 def _law_of(loaded: LoadedSystem, request: Request) -> Catalogue:
     """Return the law that the system names, else the one in force on the day of the run."""
     try:
@@ -253,63 +213,33 @@ def _law_of(loaded: LoadedSystem, request: Request) -> Catalogue:
         raise SystemFileError("system.law_version", f"{at}: {error.message}", error.hint) from error
 
 
-def _duties(
-    request: Request,
-    loaded: LoadedSystem,
-    planned: Sequence[Planned],
-    findings: Sequence[Finding],
-    catalogue: Catalogue,
-) -> tuple[ControlRow, ...]:
-    """Return what the findings say of every duty of the law."""
-    kinds = {one.check.id: one.check.kinds for one in planned}
-    return control_rows(findings, kinds, catalogue, request.now.date(), system=loaded.system)
+def _bound(kept: RunStore, request: Request, loaded: LoadedSystem, planned: Sequence[Planned]) -> datetime:
+    """Bind the store to everything that decides the report, and return the clock of the run."""
+    made = provenance_of(request, loaded.system.source.sha256)
+    checks = [one.check for one in planned if one.runs]
+    told = binding(loaded.system, made, request.options, checks, salted=request.salted_evidence)
+    return kept.bind(told, request.now, now_was_said=request.now_was_said)
 
 
-def _report(
-    request: Request,
-    loaded: LoadedSystem,
-    findings: tuple[Finding, ...],
-    writer: BundleWriter,
-    duties: tuple[ControlRow, ...],
-) -> Report:
-    provenance = Provenance(
-        tool_version=VERSION,
-        root_seed=root_seed(request, loaded.system.source.sha256),
-        seed_source="derived" if request.seed is None else "chosen",
-        nonce=request.nonce,
-        effort=request.effort,
-        only=request.only,
-        skip=request.skip,
-        python=platform.python_version(),
-        platform=f"{platform.system()}-{platform.machine()}".lower(),
-        threads=1,
-        packages=packages(),
-        auditor=request.auditor,
-        policy_sha256=request.policy_sha256,
-        started=request.now,
-        finished=request.now,
-    )
-    evidence = writer.evidence
+def _audited(sealed: Bundle) -> Audited:
+    """Return what a run left that was killed after its bundle was whole."""
+    signers = [signature.keyid for signature in sealed.envelope.signatures]
+    return Audited(sealed.path, sealed.statement, signers[0] if signers else None)
+
+
+def _report(session: _Session, kept: RunStore, catalogue: Catalogue) -> Report:
+    """Ask every check, and return what the report holds."""
+    findings, system, request = session.findings(), session.loaded.system, session.request
+    kinds = {one.check.id: one.check.kinds for one in session.planned}
+    evidence = kept.evidence
     return Report(
-        system=loaded.system,
+        system=system,
         findings=findings,
         evidence=evidence,
         evidence_root=evidence_root(evidence),
-        controls=duties,
-        provenance=provenance,
+        controls=control_rows(findings, kinds, catalogue, request.now.date(), system=system),
+        provenance=provenance_of(request, system.source.sha256),
     )
-
-
-def packages() -> dict[str, str]:
-    """Return the versions of the installed distributions that our own metadata names, by name."""
-    found: dict[str, str] = {}
-    for requirement in importlib.metadata.requires("fedaudit") or ():
-        if name := re.match(r"[A-Za-z0-9._-]+", requirement):
-            try:
-                found[name.group().lower()] = importlib.metadata.version(name.group())
-            except importlib.metadata.PackageNotFoundError:
-                continue  # an extra that is not installed
-    return dict(sorted(found.items()))
 
 
 @contextmanager

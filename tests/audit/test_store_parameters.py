@@ -44,8 +44,10 @@ def named(value: object) -> object:
 
 OTHERS: list[object] = [
     None, 0, 0.0, -0.0, False, "", b"", "0", (), [], {}, (0,), [0], ("a", "bc"), ("ab", "c"), {"a": 1}, {"b": 1},
-    Kind.ONE, Kind.TWO, torch.float32, torch.float64, np.float32(0), np.float64(0), np.zeros(2), np.zeros((2, 1)), np.zeros(2, np.float32), np.zeros((1, 2)),
-    torch.zeros(2), torch.zeros(2, dtype=torch.float64), torch.zeros(1, 2), {1}, {2}, named, question,
+    Kind.ONE, Kind.TWO, torch.float32, torch.float64, np.float32(0),
+    np.float64(0), np.zeros(2), np.zeros((2, 1)), np.zeros(2, np.float32), np.zeros((1, 2)),
+    torch.zeros(2), torch.zeros(2, dtype=torch.float64), torch.zeros(1, 2),
+    {1}, {2}, named, question,
     functools.partial(named, 1), functools.partial(named, 2), question(), question(1), question(limit=1.0),
     question(records=torch.arange(6.0).flip(0)), question(scores=np.arange(4.0)[::-1]), question(kind=Kind.TWO),
 ]  # fmt: skip
