@@ -8,9 +8,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from compliance.errors import JudgeFileError
-from reports.artifacts import check_readable
+from compliance.json_file import read_value
 from reports.bundle_files import is_bundle
-from reports.canonical import strict_json
 from reports.model import Artifact, Finding, System, fingerprint
 from reports.tomlfile import fault
 
@@ -44,16 +43,15 @@ def read_findings(path: Path) -> Given:
 
     Raises:
         BundleError: the folder, or the zip, is no bundle.
-        FileError: the file cannot be read or is no JSON that every reader reads alike.
-        JudgeFileError: `findings.value`, it holds something else; names the finding and the member.
+        JudgeFileError: `findings.not_found`, `.too_large`, `.syntax` (no JSON that every reader reads alike), or
+            `.value`: it holds something else; names the finding and the member.
     """
     if is_bundle(path):
         from reports.bundle import read_bundle
 
         report = read_bundle(path).statement.report
         return Given(report.findings, report.system)
-    check_readable(path)
-    value = strict_json(path.read_bytes())
+    value = read_value(path, JudgeFileError, "findings")
     listed = value.get("findings") if isinstance(value, dict) else value
     if not isinstance(listed, list):
         raise _wrong(path, "holds no list of findings", 'Write a list, or {"findings": [...]}.')

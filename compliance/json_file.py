@@ -1,4 +1,4 @@
-"""A JSON file from outside becomes one object, or one error that names the file and the mend."""
+"""A JSON file from outside becomes one value, or one error that names the file and the mend."""
 
 from pathlib import Path
 
@@ -10,10 +10,8 @@ LARGEST_FILE = 32 << 20
 """Bytes; a benchmark of thousands of texts stays below."""
 
 
-def read_object(
-    path: Path, error: type[FedauditError], prefix: str, *, largest: int = LARGEST_FILE
-) -> dict[str, object]:
-    """Return the one JSON object of a file.
+def read_value(path: Path, error: type[FedauditError], prefix: str, *, largest: int = LARGEST_FILE) -> object:
+    """Return the one JSON value of a file.
 
     Args:
         path: The file.
@@ -34,9 +32,16 @@ def read_object(
     if len(data) > largest:
         raise error(f"{prefix}.too_large", f"{path}: is larger than {largest >> 20} MiB", f"Give a {prefix} file.")
     try:
-        value = strict_json(data)
+        return strict_json(data)
     except ReportError as cause:
         raise error(f"{prefix}.syntax", f"{path}: {cause.message}", cause.hint or "Mend the JSON there.") from cause
+
+
+def read_object(
+    path: Path, error: type[FedauditError], prefix: str, *, largest: int = LARGEST_FILE
+) -> dict[str, object]:
+    """Return the one JSON object of a file; else as `read_value`, of which `prefix.syntax` tells any other value."""
+    value = read_value(path, error, prefix, largest=largest)
     if not isinstance(value, dict):
         raise error(f"{prefix}.syntax", f"{path}: holds no JSON object", "Write one object, in braces.")
     return value

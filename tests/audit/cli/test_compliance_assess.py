@@ -264,7 +264,7 @@ REMOTE = ("--base-url", "https://llm.example.org/v1", "--model", "m")
         (("--controls", "EU-AIA:99*"), "catalogue.control"),
         (("--articles", "9,114"), "catalogue.control"),
         (("--law-version", "2031"), "catalogue.law_version"),
-        (("--against", "none.json"), "file.broken"),
+        (("--against", "none.json"), "findings.not_found"),
         (("--effort", "heroic"), "usage"),
     ],
 )  # fmt: skip
@@ -318,6 +318,25 @@ def test_findings_in_another_form_are_refused(ask: Ask, td: Path, tmp_path: Path
     (tmp_path / "findings.json").write_text(findings)
     exit_code, found = ask(td, "--against", tmp_path / "findings.json")
     assert (exit_code, found["code"]) == (2, "findings.value")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "code"),
+    [
+        ("findings.txt", b"not JSON", "findings.syntax"),
+        ("findings.json", b'[{"check": "a.b", "check": "a.c"}]', "findings.syntax"),
+        ("findings.json", b"[]" + b" " * (32 << 20), "findings.too_large"),
+    ],
+    ids=["no-json", "twice", "large"],
+)
+def test_what_is_no_file_of_findings_is_refused_by_name(
+    ask: Ask, td: Path, tmp_path: Path, name: str, data: bytes, code: str
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    exit_code, found = ask(td, "--against", tmp_path / name)
+    assert (exit_code, found["code"]) == (2, code)
+    assert name in found["message"]
+    assert found["hint"]
 
 
 def test_words_for_people_say_evidence_and_never_a_verdict(td: Path, capsys: pytest.CaptureFixture[str]) -> None:

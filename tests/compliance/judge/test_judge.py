@@ -1,11 +1,13 @@
 """The judge believes no reader by its word: quotes exist, instructions are noticed, doubt and silence are said."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import pytest
 
 from compliance.aireg import shipped_dataset
 from compliance.errors import CalibrationError
+from compliance.judge.planted import Planted
 from compliance.judge.scope import Calibrated
 from compliance.llm.fake_judge import Asked, says
 from compliance.llm.fake_model import Say, Step
@@ -161,6 +163,16 @@ def test_a_reader_that_finds_planted_gaps_sound_shows_nothing_sound() -> None:
     [one] = judged.assessments
     assert (one.band, one.flags) == ("no_gap_found", ("control_failed",))
     assert not one.believable("admitted")
+
+
+@pytest.mark.parametrize(
+    ("expected", "fit"), [("gap", (1, 2, 3)), ("sound", (3, 4, 5))]
+)  # the middle is no mistake: experts differ by as much
+def test_a_planted_excerpt_is_misread_from_the_far_side_of_the_middle_on(
+    expected: Literal["gap", "sound"], fit: tuple[int, ...]
+) -> None:
+    assert tuple(score for score in range(1, 6) if Planted("x", expected, score).ok) == fit
+    assert not Planted("x", expected, None).ok
 
 
 def test_a_reader_that_was_tried_on_nothing_shows_nothing_sound() -> None:
