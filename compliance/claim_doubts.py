@@ -7,6 +7,8 @@ the sentence first, with the way they point.
 import re
 from typing import Literal, TypeAlias
 
+from compliance.claim_words import whole_words
+
 Doubt: TypeAlias = Literal[
     "", "hedged", "negated", "compared", "per-round", "several", "other-direction",
     "attributed", "other-object", "other-time",
@@ -19,19 +21,14 @@ _NUMBER = r"(?=\W{0,3}\ue000)"
 """Right before a bare number, as `compliance.claim_words` masks it."""
 
 
-def _any_of(*words: str, marks: str = "") -> re.Pattern[str]:
-    """Return a pattern of whole words, or of marks that need no border."""
-    return re.compile(rf"\b(?:{'|'.join(words)})\b" + (f"|{marks}" if marks else ""), re.IGNORECASE)
-
-
-_AT_MOST = _any_of(
+_AT_MOST = whole_words(
     "at (?:the )?most", "(?:no|not) (?:more|greater|higher|larger) than", f"(?:less|fewer|smaller|lower) than{_NUMBER}",
     "(?:do(?:es)? not|never|cannot|did not) exceeds?", "not exceeding", "bounded by", "capped at", "limited to",
     "up to", "as many as", "a maximum of", f"(?:below|under|within){_NUMBER}",
     "(?:stays?|remains?|keeps?|kept|lies|is|are) (?:well )?(?:below|under)",
     marks=r"[≤⩽]|<=?|\\leq?\b",
 )  # fmt: skip
-_AT_LEAST = _any_of(
+_AT_LEAST = whole_words(
     "at (?:the very )?least", "(?:no|not) (?:less|fewer|lower|smaller) than",
     f"(?:more|greater|higher|larger) than{_NUMBER}", f"(?:above|over|exceeds?){_NUMBER}",
     r"exceeds?(?=\W{0,3}an? [\w ]{1,30} of \ue000)", "exceeding", "a minimum of",
@@ -40,12 +37,13 @@ _AT_LEAST = _any_of(
 _BOUNDS: tuple[tuple[re.Pattern[str], Direction], ...] = ((_AT_MOST, "up"), (_AT_LEAST, "down"))
 _CLOSE = 3
 """Characters between a bound and its number: spaces and marks."""
-_IDIOMS = _any_of(
+_IDIOMS = whole_words(
     "without (?:a |any )?(?:trace|losing|aborting|interrupting|loss)", "not only", "nothing (?:but|else|more)",
     "no longer (?:contains?|holds?|includes?|knows?|remembers?)",
+    "intended (?:users?|purposes?|use)", "(?:in|since|of|from|during|by) (?-i:May)",
     r"as (?:proposed|recommended|suggested) (?:in|by) (?:\[\d|\w+ (?:and \w+ )?et al)",
 )  # fmt: skip
-_HEDGED = _any_of(
+_HEDGED = whole_words(
     "aim(?:s|ed|ing)?", "target(?:s|ed|ing)?", "plan(?:s|ned|ning)?", "goals?", "objectives?", "intend(?:s|ed|ing)?",
     "intention", "attempt(?:s|ed)?", "try|tries|tried|trying", "seeks?", "strives?", "wish(?:es|ed)?", "want(?:s|ed)?",
     "hop(?:e|es|ed|ing)", "would", "should", "could", "might", "will", "shall", "must", "lets?", "unless", "whether",
@@ -61,9 +59,9 @@ _HEDGED = _any_of(
     r"(?:about|around|roughly|nearly|almost|approximately|approx\.?|circa|some)(?=\s+[\ue000\ue002])",
     marks="[~≈?]",
 )  # fmt: skip
-_HEDGED_HEADING = _any_of("examples?", "outlook", "open (?:points|issues|questions)", "risks")
-_CONDITIONAL = _any_of("if", "may", "in case", "provided that", "as long as", "when")
-_NEGATED = _any_of(
+_HEDGED_HEADING = whole_words("examples?", "outlook", "open (?:points|issues|questions)", "risks")
+_CONDITIONAL = whole_words("if", "may", "in case", "provided that", "as long as", "when")
+_NEGATED = whole_words(
     "not", "no", "never", "cannot", "none", "nor", "neither", "nobody", "nothing", "without", "fail(?:s|ed)? to",
     "lacks?", "lacking", "instead of", "rather than", "hardly", "scarcely", "barely", "false", "wrong(?:ly)?", "untrue",
     "void(?:ed)?", "switched off", "disabled",
@@ -73,12 +71,12 @@ _ASSERTED = (
     "true|claim(?:s|ed)?|say|says|said|assert|case|shown|proven|proved|demonstrated|established|tested|verified|mean|"
     "follow|imply|certain|sure|confirmed"
 )
-_DENIED = _any_of(
+_DENIED = whole_words(
     rf"(?:not|never|nor|hardly)\b[^.;]{{0,25}}?\b(?:{_ASSERTED})", "false", "untrue", "wrong", "doubt(?:s|ful)?",
     "den(?:y|ies|ied)", "refuted?", "myth", "no (?:proof|evidence|guarantee|claim)",
     marks=rf"n['’]t\b[^.;]{{0,25}}?\b(?:{_ASSERTED})\b",
 )  # fmt: skip
-_COMPARED = _any_of(
+_COMPARED = whole_words(
     "than", "versus", r"vs\.?", "compar(?:ed|es|ing|isons?|able)", "baselines?", "relative to", "unlike",
     "previous(?:ly)?", "earlier", "former(?:ly)?", "prior", "predecessor", "used to", "last year", "pilot",
     "others? (?:systems?|models?|work)", "state of the art", "higher", "lower",
@@ -86,7 +84,7 @@ _COMPARED = _any_of(
     "gains?", r"as \w+ as",
     marks=r"\bby\W{0,6}\ue000",  # by so much: a difference
 )  # fmt: skip
-_PER_ROUND = _any_of(
+_PER_ROUND = whole_words(
     r"(?:per|each|every|a single|in a|any) (?:\w+ )?(?:round|step|epoch|iteration|update|query|release|batch)",
     marks=r"/ ?(?:round|step|epoch)\b",
 )

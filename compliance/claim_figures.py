@@ -25,7 +25,7 @@ def _protected(whom: str) -> re.Pattern[str]:
     parts = (
         rf"\b{whom}[- ]level\b",
         rf"{_ONE_OF}{whom}\b",
-        rf"\b(?:each|every|any)\s+{whom}\b",
+        rf"\b(?:each|every|any)\s+(?:participating\s+)?{whom}\b",
         rf"\bper[- ]{whom}\b(?! clip| gradient| norm)",
         rf"\bat the level of (?:the|an?|each|every|one)(?: single)? {whom}\b",
     )

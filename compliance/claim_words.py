@@ -46,6 +46,11 @@ class Figure:
     """What shows that the words mean something else."""
 
 
+def whole_words(*words: str, marks: str = "") -> re.Pattern[str]:
+    """Return a pattern of whole words in any case, or of marks that need no border."""
+    return re.compile(rf"\b(?:{'|'.join(words)})\b" + (f"|{marks}" if marks else ""), re.IGNORECASE)
+
+
 def _each(*patterns: str) -> tuple[re.Pattern[str], ...]:
     return tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns)
 

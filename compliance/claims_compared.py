@@ -4,11 +4,13 @@ documents, [claims] ─▶ claims ─┐
 findings ─▶ measured ──────────┴─▶ compared, and then held against one another
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal
 
+from compliance.claim_about import Own
 from compliance.claim_kinds import Answer, ClaimKind, claim_kinds
 from compliance.claim_state import GRAVEST, ClaimState, Comparison, Measured, agrees, compare
 from compliance.claims import Claim, extract_claims
@@ -55,7 +57,8 @@ def compared_claims(
     settles it.
     """
     asked = [finding for finding in findings if finding.status is not Status.SKIPPED]
-    told = [(document.path, claim) for document in documents for claim in extract_claims(document.text)]
+    own = own_words(system)
+    told = [(document.path, claim) for document in documents for claim in extract_claims(document.text, own)]
     told += [(SYSTEM_FILE, claim) for claim in declared_claims(system)]
     larger = _larger_deltas(told, system)
     compared = [
@@ -71,6 +74,12 @@ def compared_alone(
     """Return claims that somebody else found, each beside the findings alone: none makes another one inconsistent."""
     asked = [finding for finding in findings if finding.status is not Status.SKIPPED]
     return tuple(_compared(claim, source, system, asked, not_at_this_delta=False) for source, claim in told)
+
+
+def own_words(system: System) -> Own:
+    """Return how a system may be called in its documents: by its name, its provider or its purpose."""
+    said = (system.name, system.provider or "", system.intended_purpose or "")
+    return Own(frozenset(word.casefold() for one in said for word in re.findall(r"[\w-]+", one)), system.version or "")
 
 
 def declared_claims(system: System) -> Iterator[Claim]:

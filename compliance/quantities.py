@@ -38,7 +38,7 @@ _PARAGRAPH = re.compile(r"[0-9a-z]\($")
 """What stands before the 9 of `Article 10(9)`."""
 _NEXT = re.compile(r"[)\]`*_\"'”’]*[\s\u00a0]*[-–|]?\s*([A-Za-zÀ-ž]+)")
 _SENTENCE_GOES_ON = re.compile(
-    r"a|above|across|after|all|among|and|any|are|as|at|be|because|been|before|below|bounds|but|by|can|"
+    r"a|above|across|after|against|all|among|and|any|are|as|at|be|because|been|before|below|bounds|but|by|can|"
     r"cannot|could|counts|covers|differential|differentially|do|does|dp|during|each|ends|every|exactly|"
     r"follows|for|from|gives|had|has|have|here|hides|holds|however|if|in|into|is|it|its|keeps|leaves|may|"
     r"means|more|must|nor|not|of|on|once|only|or|our|over|per|reached|reaches|remains|rounded|satisfies|"

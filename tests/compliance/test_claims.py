@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compliance import claim_about
+from compliance.claim_about import Own
 from compliance.claim_kinds import claim_kinds
 from compliance.claim_state import Measured, compare
 from compliance.claims import KINDS, Claim, claim_at, extract_claims, numbers
@@ -20,8 +22,11 @@ ROWS: list[dict[str, Any]] = [
     json.loads(line)
     for line in files("compliance").joinpath("claim_sentences.jsonl").read_text(encoding="utf-8").splitlines()
 ]
-PLAIN = [row for row in ROWS if row["twin"] == "plain"]
-OTHERS = [row for row in ROWS if row["twin"] != "plain"]
+BLIND = [row for row in ROWS if row["use"] == "blind"]
+"""Written after the last rule, and no rule was written for them since."""
+SEEN = [row for row in ROWS if row["use"] != "blind"]
+PLAIN = [row for row in SEEN if row["twin"] == "plain"]
+OTHERS = [row for row in SEEN if row["twin"] != "plain"]
 
 
 @cache
@@ -61,8 +66,79 @@ def test_nine_of_ten_plain_claims_are_found_with_value_and_unit(use: str) -> Non
 
 
 def test_nothing_is_plainly_claimed_but_what_the_label_says() -> None:
-    more = {row["id"]: [c for c in plain_claims(row["text"]) if not labelled(row, c)] for row in ROWS}
+    more = {row["id"]: [c for c in plain_claims(row["text"]) if not labelled(row, c)] for row in SEEN}
     assert {name: claims for name, claims in more.items() if claims} == {}
+
+
+def test_of_sentences_that_no_rule_was_written_for_as_many_are_misread_as_the_module_says() -> None:
+    others = [row for row in BLIND if row["twin"] != "plain"]
+    misread = sum(bool(plain_claims(row["text"])) for row in others)
+    plain = [row for row in BLIND if row["twin"] == "plain"]
+    found = sum(labelled(row, claim) for row in plain for claim in plain_claims(row["text"]))
+    assert (misread, len(others), found, sum(len(row["claims"]) for row in plain)) == (10, 29, 15, 16)
+    assert claim_about.__doc__ is not None
+    assert f"Of {len(others)} sentences" in claim_about.__doc__
+    assert f"{misread}\nwere" in claim_about.__doc__
+
+
+@pytest.mark.parametrize(
+    ("sentence", "doubt"),
+    [
+        ("McMahan et al. report epsilon = 4.6 for a keyboard model.", "attributed"),
+        ("Training with differential privacy is done as in [12], epsilon 2.", "attributed"),
+        ("The aggregate statistics we published were released with epsilon 0.5.", "other-object"),
+        ("The ministry uses epsilon = 1 for its own dashboards.", "other-object"),
+        ("The membership advantage was 0.3 before training was changed.", "other-time"),
+        ("Our model for Spanish users is right in 95 % of cases.", "other-object"),
+    ],
+)
+def test_a_figure_of_another_one_is_quoted_with_its_doubt_and_never_contradicted(sentence: str, doubt: str) -> None:
+    [claim] = extract_claims(f"# Results\n\n{sentence}\n")
+    assert (claim.quote, claim.doubt) == (sentence, doubt)
+    says = claim_kinds()[claim.kind].says
+    assert compare(claim, against_everything(claim), (1e12,), says=says).state == "ambiguous"
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "As in [12], we use a budget of epsilon = 2 for the whole of training.",
+        "Updates are clipped to an L2 norm of 1.0 before noise is added.",
+        "Our model for triage letters classifies 88 % of cases correctly.",
+        "The weights that we release satisfy differential privacy with epsilon = 3.5.",
+    ],
+)
+def test_the_words_of_such_a_doubt_do_not_make_it(sentence: str) -> None:
+    [claim] = extract_claims(sentence)
+    assert not claim.hedged
+
+
+def test_a_system_is_known_by_its_name_its_purpose_and_its_version() -> None:
+    own = Own(frozenset({"fedtriage", "spanish"}), "2.1.0")
+    for sentence in (
+        "FedTriage has an accuracy of 92 % on unseen letters.",
+        "Our model for Spanish users is right in 95 % of cases.",
+    ):
+        assert [claim.doubt for claim in extract_claims(sentence, own)] == [""]
+        assert all(claim.hedged for claim in extract_claims(sentence))
+    for version, doubt in (("2", ""), ("2.1", ""), ("2.1.0", ""), ("1.4", "other-object")):
+        [claim] = extract_claims(f"In version {version} the accuracy is 92 %.", own)
+        assert claim.doubt == doubt
+
+
+def test_where_a_line_ends_changes_no_doubt() -> None:
+    wrapped = "Training gives epsilon = 1.0 for each office, as\nArticle 10(9) of the Regulation demands."
+    assert [claim.doubt for claim in extract_claims(wrapped)] == [""]
+    for sentence in (
+        "The accuracy was 81 % at the\ntime of the first audit.",
+        "An accuracy of 97 % is what the contract\ndemands.",
+    ):
+        assert [claim.doubt for claim in extract_claims(sentence)] == ["other-time"]
+
+
+def test_what_stands_under_related_work_is_somebody_else_s() -> None:
+    [claim] = extract_claims("## Related work\n\nThe accuracy is 97 %.")
+    assert claim.doubt == "attributed"
 
 
 def test_no_doubtful_sentence_is_ever_contradicted_whatever_was_measured() -> None:
