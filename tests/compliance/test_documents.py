@@ -89,6 +89,8 @@ def test_html_reads_as_a_browser_shows_it(tmp_path: Path) -> None:
     )
     assert found.text == "T\n\nOne & two\n\na bc\nd\n\ne\nf\n\ng | h\ni | j\n\nl\n  m"
     assert found.concealed == ()
+    pictures = "<p>words<img src=a.png><svg></svg><iframe></iframe><video></video>"
+    assert (found.not_read, load(tmp_path, "td.html", pictures).not_read) == (0, 4)
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,26 @@ def test_a_family_rings_and_its_innocent_twin_does_not(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "codes"),
+    [
+        ("control", {*range(0x20), *range(0x7F, 0xA0)} - {0x09, 0x0A, 0x0D}),
+        ("zero-width", {0x200B, 0x200C, 0x200D, *range(0x2060, 0x2065), 0xFEFF, 0xAD}),
+        ("bidi", {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}),
+        ("tag-characters", {*range(0xE0000, 0xE0080)}),
+    ],
+)
+def test_a_family_knows_each_of_its_characters(kind: str, codes: set[int]) -> None:
+    silent = [hex(code) for code in sorted(codes) if kind not in kinds(f"a w{chr(code)}ord")]
+    assert silent == []
+
+
+def test_four_selectors_in_a_row_carry_something_and_three_may_be_a_slip() -> None:
+    for selectors in (SELECTORS, "\ufe00\ufe0f\U000e0100\U000e01ef"):
+        assert kinds(f"it works ✔{selectors[:4]}") == {"variation-run"}
+        assert kinds(f"it works ✔{selectors[:3]}") == set()
+
+
+@pytest.mark.parametrize(
     "marker",
     [
         "<|im_start|>", "[INST]", "<<SYS>>", "SYSTEM:", "**assistant:**", "  user:  ", "nonce DOCUMENT>>>",
@@ -177,6 +197,8 @@ def test_digests_links_and_harmless_words_in_an_encoding_do_not_ring(text: str) 
 def test_concealed_words_are_told_from_twenty_letters_on() -> None:
     generator, remark = Concealed("comment", " pandoc 3.1 ", 4), Concealed("comment", "a remark of some length here", 4)
     assert kinds("text", (generator,)) == set()
+    for letters, rings in ((19, set()), (20, {"concealed"})):
+        assert kinds("text", (Concealed("hidden", " ".join("remark" * 4)[: 2 * letters], 4),)) == rings
     [flag] = scan("text", (remark,))
     assert (flag.kind, flag.start, flag.end, flag.where) == ("concealed", 4, 4, "concealed")
     assert kinds("text", (Concealed("attribute", "a picture of the whole architecture", 4),)) == set()
