@@ -106,8 +106,8 @@ class SubjectTold(AnswerNoun):
     """As it was named."""
     sha256: Sha256
     """Its digest."""
-    matched: bool
-    """Whether the report is about it."""
+    matched: Text
+    """Name of that subject in the report."""
 
 
 class Present(Total):
@@ -186,6 +186,8 @@ class GateAnswer(AnswerNoun):
     """In the order of the rules."""
     waivers: tuple[WaiverState, ...]
     """In the order of their file."""
+    withheld: tuple[Text, ...]
+    """Paths below `evidence/` of what is absent, as it may be."""
 
 
 class RenderAnswer(AnswerNoun):
@@ -206,6 +208,8 @@ class ShowAnswer(AnswerNoun):
     """Findings by status, of the whole report."""
     findings: tuple[Finding, ...]
     """Those that were asked for, whole."""
+    withheld: tuple[Text, ...]
+    """Paths below `evidence/` of what is absent, as it may be."""
 
 
 class ProofAnswer(AnswerNoun):

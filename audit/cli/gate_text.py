@@ -9,6 +9,7 @@ import click
 
 from audit.cli.answer import Answer
 from audit.cli.gate_reading import Opened
+from audit.cli.withheld_text import first_of
 from reports.errors import FedauditError
 from reports.judge import Judgement, Outcome, Result, Verdict
 from reports.nouns import Status, moment_text
@@ -28,6 +29,7 @@ _NOTHING: dict[str, object] = {
     "counts": None,
     "judgements": [],
     "waivers": [],
+    "withheld": [],
 }
 
 
@@ -78,6 +80,7 @@ def _fields(verdict: Verdict, opened: Opened, baseline: Opened | None) -> dict[s
         "counts": {str(status): statuses[status] for status in Status},
         "judgements": [judgement.model_dump(mode="json") for judgement in verdict.judgements],
         "waivers": [waiver.model_dump(mode="json") for waiver in verdict.waivers],
+        "withheld": list(opened.withheld),
     }
 
 
@@ -104,6 +107,7 @@ def _lines(verdict: Verdict, opened: Opened, baseline: Opened | None) -> list[st
     lines.append(f"  {counts or 'no rule had anything to judge'}")
     statuses = Counter(finding.status for finding in opened.statement.report.findings)
     lines.append(f"  findings: {', '.join(f'{statuses[s]} {s}' for s in Status if statuses[s]) or 'none'}")
+    lines += [f"  withheld: {path}" for path in first_of(opened.withheld)]
     return lines
 
 

@@ -12,6 +12,7 @@ import click
 from audit.cli.answer import Answer, command
 from reports.bundle import read_bundle
 from reports.errors import FedauditError
+from reports.evidence import withheld
 from reports.model import Finding, Status
 from reports.nouns import moment_text
 from reports.proof import inclusion
@@ -35,17 +36,19 @@ def show(bundle: Path, finding: str | None, proof: str | None) -> Answer:
     """
     if finding and proof:
         raise click.UsageError("--proof is about evidence: it takes no FINDING")
-    statement = read_bundle(bundle).statement
-    report = statement.report
+    read = read_bundle(bundle)
+    statement, report = read.statement, read.report
     if proof:
         return _proved(statement, proof)
     wanted = _wanted(report.findings, finding) if finding else report.findings
-    view = view_of(statement)
+    absent = withheld(read.files, report.evidence)
+    view = view_of(statement, withheld={piece.sha256 for piece in absent})
     counts = Counter(found.status for found in report.findings)
     fields = {
         "report": _about(statement),
         "counts": {str(status): counts[status] for status in Status},
         "findings": [found.model_dump(mode="json") for found in wanted],
+        "withheld": [piece.path for piece in absent],
     }
     lines = _finding_lines(view, wanted) if finding else _report_lines(view, statement)
     return Answer(text="\n".join(lines), fields=fields)
@@ -107,6 +110,9 @@ def _report_lines(view: View, statement: Statement) -> Iterator[str]:
         for reason in view.untested:
             yield from _wrapped(reason.sentence, 2)
             yield from _wrapped(", ".join(reason.checks), 4)
+    if view.withholding.absent:
+        yield ""
+        yield from _wrapped(" ".join(view.withholding.sentences), 0)
     yield ""
     yield from _seal_lines(view)
 
@@ -143,7 +149,7 @@ def _one_finding(one: FindingView, fingerprint: str) -> Iterator[str]:
     for limit in one.limitations:
         yield from _wrapped(f"limit: {limit}", 2)
     for piece in one.evidence:
-        yield f"  evidence {piece.short}  {_line(piece.name)}"
+        yield f"  evidence {piece.short}  {_line(piece.name)}{' (withheld)' if piece.withheld else ''}"
     if one.more_evidence:
         yield f"  and {one.more_evidence} more pieces of evidence"
     yield f"  again: {_line(one.reproduce)}"

@@ -9,6 +9,7 @@ import click
 from audit.cli.answer import Answer, command
 from audit.cli.clock import MOMENT, the_time
 from audit.cli.collector import paused_collector
+from audit.cli.withheld_text import first_of
 from reports.nouns import moment_text
 from reports.statement import PREDICATE_TYPE
 from reports.trust import load_trust
@@ -137,5 +138,6 @@ def _text(verified: Verified, signature_only: bool) -> str:
     else:
         withheld = f", {len(verified.withheld)} withheld" if verified.withheld else ""
         lines.append(f"  evidence   {verified.evidence_files} files, {verified.evidence_bytes} bytes{withheld}")
+        lines += [f"  withheld   {path}" for path in first_of(verified.withheld)]
     lines += [f"  note       {warning}" for warning in verified.warnings]
     return "\n".join(lines)

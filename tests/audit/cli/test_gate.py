@@ -23,7 +23,7 @@ approved_by = "dpo@example.org"
 created = 2026-11-01
 expires = 2026-11-21
 """
-GATE_KEYS = {"result", "authentic", "policy", "report", "baseline", "counts", "judgements", "waivers"}
+GATE_KEYS = {"result", "authentic", "policy", "report", "baseline", "counts", "judgements", "waivers", "withheld"}
 COMMON_KEYS = {"fedaudit", "command", "exit_code", "code", "message", "hint"}
 
 
