@@ -5,6 +5,7 @@ revoked is not asked, as that needs a network: who lists an authority takes it o
 """
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,18 +64,21 @@ def parse_authority(pem: bytes, name: str) -> Authority:
     from cryptography import x509
     from cryptography.exceptions import UnsupportedAlgorithm
 
+    unreadable = (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion, Warning)
     if b"PRIVATE KEY" in pem:
         raise TimestampError("timestamp.private_key", f"{name} holds a private key", "Name the certificate alone.")
     if len(pem) > MAX_CERTIFICATES:
         raise _unfit(name, "is larger than 64 KiB", "Give the authority's certificate and its issuers alone.")
     try:
-        chain = x509.load_pem_x509_certificates(pem)
-        if len(chain) > MAX_CHAIN:
-            raise _unfit(name, f"holds {len(chain)} certificates", f"At most {MAX_CHAIN} make a chain.")
-        _require_stamping(chain[0], name)
-        _require_chain(chain, name)
-        return Authority(chain[0].subject.rfc4514_string(), chain[0], tuple(chain[1:]))
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # what the library still reads with a warning is no certificate for us
+            chain = x509.load_pem_x509_certificates(pem)
+            if len(chain) > MAX_CHAIN:
+                raise _unfit(name, f"holds {len(chain)} certificates", f"At most {MAX_CHAIN} make a chain.")
+            _require_stamping(chain[0], name)
+            _require_chain(chain, name)
+            return Authority(chain[0].subject.rfc4514_string(), chain[0], tuple(chain[1:]))
+    except unreadable as error:
         raise _unfit(name, "holds no readable certificate", "It must be PEM: BEGIN CERTIFICATE.") from error
 
 

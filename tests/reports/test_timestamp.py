@@ -3,6 +3,8 @@
 What verification makes of them stands in `conformance/timestamp_cases.py`.
 """
 
+import base64
+import json
 import pickle
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from rfc3161_client import VerifierBuilder, decode_timestamp_response
 
 from reports.errors import TimestampError, TrustError
+from reports.nouns import moment_text
 from reports.timestamp import granted, timestamp_query, token_in, token_time
 from reports.timestamp_authority import Authority, parse_authority
 from reports.trust import load_trust
@@ -23,6 +26,7 @@ from tests.reports.authority import ISSUER, ROOT, TSA, StampingAuthority, certif
 from tests.reports.conformance.timestamp_cases import list_authority
 from tests.reports.conformance.world import sound_world
 from tests.reports.openssl_authority import OpensslAuthority, openssl
+from tests.vectors import build_timestamps
 
 MESSAGE = b"a signature"
 AT = datetime(2026, 11, 20, 10, 30, tzinfo=UTC)
@@ -148,6 +152,25 @@ def test_no_change_of_a_token_changes_its_time(data: st.DataObject) -> None:
     except TimestampError:
         return
     assert moment == AT  # what nobody signed may differ: a version, an algorithm's parameters
+
+
+def test_the_vector_is_what_its_script_writes() -> None:
+    assert build_timestamps.FILE.read_text() == build_timestamps.text()
+    vector = json.loads(build_timestamps.FILE.read_text())
+    token = token_in(base64.b64decode(vector["reply"]), vector["message"].encode())
+    authority = parse_authority(vector["authority"].encode(), "tsa.pem")
+    assert moment_text(token_time(token, vector["message"].encode(), [authority])) == vector["time"]
+
+
+@pytest.mark.parametrize("broken", [b"\x7f", b"\x00"])
+def test_a_broken_certificate_that_a_token_brings_is_refused(broken: bytes) -> None:
+    """Found by fuzzing: the library lets other errors out than its own."""
+    token = TSA.token(MESSAGE, AT, embedded=(TSA.certificate, ROOT))
+    assert token_time(token, MESSAGE, [LISTED]) == AT
+    version = bytes.fromhex("a003020102")  # of a certificate: v3
+    assert refusal(token.replace(version, version[:-1] + broken)) in {"timestamp.signature", "timestamp.syntax"}
+    serial = bytes.fromhex("a003020102020107")
+    assert refusal(token.replace(serial, serial[:-1] + broken)) in {"timestamp.signature", "timestamp.syntax"}
 
 
 def test_an_error_survives_the_way_from_a_worker() -> None:
