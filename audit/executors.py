@@ -1,15 +1,17 @@
 """Trials on several processors or machines: `Process` (joblib's loky workers) and `Ray` (the extra [ray]).
 
 Both yield what `reports.executor.Serial` yields, in another order: a trial carries its own seed, so no result depends
-on which worker ran it, nor when.
+on which worker ran it, nor when. A trial that cannot be sent, or whose result cannot be sent back, is run here.
 """
 
-import sys
+import os
+import pickle
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from audit.worker import in_worker, local_plugins, one_thread, packed
 from reports.errors import FedauditError
 from reports.executor import Executor, Serial
 
@@ -34,10 +36,20 @@ class Process:
 
     def map(self, fn: Callable[[Trial], Result], trials: Iterable[Trial]) -> Iterator[tuple[int, Result]]:
         """Yield (position, result) in the order in which they finish; an exception of `fn` ends the iteration."""
-        from joblib import Parallel, delayed
+        from joblib import Parallel, delayed, parallel_config
 
-        run = Parallel(n_jobs=self.workers, backend="loky", return_as="generator_unordered", batch_size=1)
-        yield from run(delayed(_placed)(fn, position, trial) for position, trial in enumerate(trials))
+        here: dict[int, Trial] = {}  # those that are out, until their results are in
+
+        def sent() -> Iterator[Any]:
+            for position, trial in enumerate(trials):
+                here[position] = trial
+                yield delayed(in_worker)(os.getpid(), local_plugins(), position, packed((fn, trial)))
+
+        with parallel_config("loky", n_jobs=self.workers, inner_max_num_threads=1):
+            run = Parallel(return_as="generator_unordered", batch_size=1)
+        for position, data in run(sent()):
+            trial = here.pop(position)
+            yield position, fn(trial) if data is None else pickle.loads(data)  # noqa: S301  what our worker has packed
 
 
 @dataclass(frozen=True)
@@ -85,10 +97,9 @@ def named_executor(name: str) -> Executor:
 
 
 def _placed(fn: Callable[[Trial], Result], position: int, trial: Trial) -> tuple[int, Result]:
-    """Run a trial in the worker, and keep its position beside the result."""
-    if (torch := sys.modules.get("torch")) is not None:
-        torch.set_num_threads(1)  # as in the run itself: sums in one order, so that every executor gives one result
-    return position, fn(trial)
+    """Run a trial in Ray's worker, and keep its position beside the result."""
+    with one_thread():
+        return position, fn(trial)
 
 
 def _landed(ray: Any, flying: list[Any]) -> Any:

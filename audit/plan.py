@@ -14,6 +14,9 @@ from reports.model import System
 EXTRAS = {"llm": "transformers", "flower": "flwr", "ray": "ray", "pdf": "typst", "timestamp": "rfc3161_client"}
 """Extras of the distribution, and the module whose presence tells that one is installed."""
 
+LOCAL = "fedaudit_local_"
+"""How the modules of `--checks` begin."""
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -100,7 +103,7 @@ def load_plugin(path: Path) -> tuple[Check, ...]:
     Raises:
         CheckError: there is no such file, it does not load, or it holds no check.
     """
-    spec = importlib.util.spec_from_file_location(f"fedaudit_local_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(f"{LOCAL}{path.stem}", path)
     if not path.is_file() or spec is None or spec.loader is None:
         raise CheckError("check.plugin", f"{path}: there is no such Python file", "Give the path of a .py file.")
     module = importlib.util.module_from_spec(spec)

@@ -6,8 +6,7 @@ be resumed (`audit.store`).
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -18,6 +17,7 @@ from audit.provenance import packages, provenance_of, root_seed
 from audit.request import Answered, Audited, Progress, Render, Request
 from audit.store import RunStore
 from audit.store_binding import binding
+from audit.worker import one_thread
 from compliance.catalogue import Catalogue, load_catalogue
 from compliance.errors import CatalogueError
 from compliance.evidence import control_rows
@@ -132,7 +132,7 @@ def run_audit(
         raise ValueError("a request without a bundle is one for `ask_system`")
     loaded, planned = _prepared(request)
     store = RunStore(bundle, leftover=request.leftover, keep=request.keep_run, salted=request.salted_evidence)
-    with _one_thread(), store as kept:
+    with one_thread(), store as kept:
         request = replace(request, now=_bound(kept, request, loaded, planned))
         if (sealed := kept.sealed()) is not None:
             return _audited(sealed)
@@ -170,7 +170,7 @@ def ask_system(
     loaded, planned = _prepared(request, loaded)
     session = _Session(request, loaded, planned, store, executor or Serial(), progress or Progress())
     session.progress.planned(planned)
-    with _one_thread():
+    with one_thread():
         findings = session.findings()
     return Answered(loaded.system, session.seed, findings, session.shared)
 
@@ -240,16 +240,3 @@ def _report(session: _Session, kept: RunStore, catalogue: Catalogue) -> Report:
         controls=control_rows(findings, kinds, catalogue, request.now.date(), system=system),
         provenance=provenance_of(request, system.source.sha256),
     )
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let torch sum in one order, so that two machines write the same report bytes."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
