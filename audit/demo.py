@@ -238,7 +238,9 @@ def _toured(folder: Path, name: Name, office: _Office, progress: Progress) -> To
         now=office.now,
         effort=office.effort,
         policy_sha256=policy_digest(office.policy),
-        auditor=Auditor(name="Auditor of the demonstration", independence="internal"),
+        auditor=Auditor(
+            name="Auditor of the demonstration", organisation="fedaudit demonstration", independence="internal"
+        ),
     )
     run_audit(request, key=office.key, render=standard_renderings, progress=progress)
     subjects = (system / "model.safetensors",)
