@@ -41,8 +41,8 @@ def render_pdf(view: View, statement: Statement) -> bytes:
         told[first] = [_told(replace(one, figures=()), view.shelf) for one in getattr(view, first)]
     told["not_advice"] = NOT_ADVICE
     told["places"] = _places(view)
-    template = (TEMPLATES / "report.typ").read_text(encoding="utf-8")
-    return typeset(template, told, statement.report.provenance.finished, {ATTACHED: statement.body})
+    files = {name: (TEMPLATES / name).read_bytes() for name in ("report.typ", "marks.typ")}
+    return typeset("report.typ", told, statement.report.provenance.finished, {**files, ATTACHED: statement.body})
 
 
 def _told(value: object, shelf: Shelf) -> object:
@@ -59,6 +59,8 @@ def _told(value: object, shelf: Shelf) -> object:
         }
     if isinstance(value, tuple):
         return [_told(entry, shelf) for entry in value]
+    if isinstance(value, Mapping):
+        return {visible(name): _told(entry, shelf) for name, entry in value.items()}
     return value
 
 

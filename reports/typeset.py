@@ -27,14 +27,14 @@ _GLYPH = re.compile(rb'<use xlink:href="(#g[0-9A-F]+)"')
 _PROBE = b'#set page(width: 60pt, height: 60pt)\n#for letter in json("letters.json") { page(letter) }\n'
 
 
-def typeset(template: str, data: object, moment: datetime, files: Mapping[str, bytes]) -> bytes:
+def typeset(main: str, data: object, moment: datetime, files: Mapping[str, bytes]) -> bytes:
     """Return a PDF; equal arguments give equal bytes.
 
     Args:
-        template: typst source that reads `view.json`, and `spelt.json`: whether letters had to be written out.
+        main: which of `files` is the document; it reads `view.json`, and `spelt.json`: whether letters are written out.
         data: JSON values for `view.json`; text in it stays text.
         moment: the date of the document, in UTC; no clock is read.
-        files: further files that the template reads, by name.
+        files: templates and what they read besides, by name.
 
     Raises:
         FedauditError: `extra.missing`: typst is not installed.
@@ -48,7 +48,8 @@ def typeset(template: str, data: object, moment: datetime, files: Mapping[str, b
     # a mark may be in another font than the letter below it; where typst cannot join them, marks are written out
     for spelt in (absent, absent | marks, letters - set("⟦⟧")):
         written = text.translate({ord(letter): f"{SPELT}{ord(letter):04X}⟧" for letter in spelt})
-        sources = {"main.typ": template.encode(), "view.json": written.encode(), **files}
+        sources = {name: data for name, data in files.items() if name != main}
+        sources |= {"main.typ": files[main], "view.json": written.encode()}
         sources["spelt.json"] = json.dumps(SPELT in written).encode()
         try:
             return bytes(typst.compile(sources, ignore_system_fonts=True, pdf_standards=[*STANDARDS], timestamp=moment))

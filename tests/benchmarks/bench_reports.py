@@ -10,15 +10,15 @@ import hashlib
 import json
 import os
 import platform
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+
+from reports_pdf import paper
+from reports_rows import Row, Sample, cold, fedaudit, table, warm
 
 from reports.bundle import read_bundle
 from reports.bundle_writer import BundleWriter
@@ -26,7 +26,7 @@ from reports.canonical import canonical
 from reports.context import PLOT_MEDIA_TYPE
 from reports.dsse import Envelope, sign
 from reports.evidence import evidence_root
-from reports.keys import PrivateKey, generate
+from reports.keys import generate
 from reports.model import (
     Artifact,
     Basis,
@@ -49,43 +49,13 @@ from reports.model import (
 from reports.plot import IntervalRow, IntervalsPlot, RocPlot, RocSeries
 from reports.render_html import render_html
 from reports.renderings import bundle_view
-from reports.statement import Statement, declared_subjects, make_statement
+from reports.statement import declared_subjects, make_statement
 
 CLICK = "import click"
 VERIFYING = "import cryptography.hazmat.primitives.asymmetric.ec, pydantic, click"
 """What any verifier in Python has to import; nothing is done with it."""
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 PLOTS, PIECES, PIECE_BYTES = 10, 10, 1_000_000
-
-
-@dataclass(frozen=True)
-class Row:
-    """One measured figure beside its target."""
-
-    what: str
-    seconds: float
-    peer: str
-    peer_seconds: float | None
-    target: str
-    met: bool
-    note: str = ""
-
-    @property
-    def ratio(self) -> float | None:
-        """Ours over the peer's."""
-        return self.seconds / self.peer_seconds if self.peer_seconds else None
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A signed bundle and what verifies it."""
-
-    bundle: Path
-    trust: Path
-    subject: Path
-    statement: Statement
-    envelope: bytes
-    key: PrivateKey
 
 
 def finding(number: int, evidence: str) -> Finding:
@@ -191,32 +161,6 @@ def report(system: System, findings: int, kept: Sequence[Evidence], evidence: Se
     )
 
 
-def cold(ours: Sequence[str], peer: Sequence[str], repeats: int) -> tuple[float, float]:
-    """Return the medians of two commands in fresh processes, run by turns after one run each that warms the disk."""
-    seconds: tuple[list[float], list[float]] = ([], [])
-    for turn in range(repeats + 1):
-        for command, kept in zip((ours, peer), seconds, strict=True):
-            began = time.perf_counter()
-            done = subprocess.run(command, capture_output=True, check=False)
-            if done.returncode:
-                raise SystemExit(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.decode()}")
-            if turn:
-                kept.append(time.perf_counter() - began)
-    return statistics.median(seconds[0]), statistics.median(seconds[1])
-
-
-def warm(*works: Callable[[], object], repeats: int, times: int = 1) -> list[float]:
-    """Return the median time of one call of each, over batches of `times` by turns, after one batch that warms up."""
-    seconds: list[list[float]] = [[] for _ in works]
-    for _ in range(repeats + 1):
-        for work, kept in zip(works, seconds, strict=True):
-            began = time.perf_counter()
-            for _ in range(times):
-                work()
-            kept.append((time.perf_counter() - began) / times)
-    return [statistics.median(kept[1:]) for kept in seconds]
-
-
 def command_line(repeats: int) -> Row:
     """`fedaudit --help`, cold."""
     ours, peer = cold([fedaudit(), "--help"], [sys.executable, "-c", CLICK], repeats)
@@ -276,28 +220,6 @@ def page_cold(one: Sample, repeats: int) -> Row:
     return Row("fedaudit render --format html, cold, 200", ours, "", None, "<= 1.2 s", ours <= 1.2)
 
 
-def fedaudit() -> str:
-    """Return the command that stands beside this interpreter."""
-    found = Path(sys.executable).with_name("fedaudit")
-    if not found.exists():
-        raise SystemExit(f"there is no {found}; install the distribution: pip install -e .")
-    return str(found)
-
-
-def table(rows: Sequence[Row]) -> str:
-    """Return the rows for a terminal."""
-    lines = [f"{'what':<42} {'ours':>9} {'peer':>9} {'ratio':>6}  {'target':<22} met", "-" * 100]
-    for row in rows:
-        peer = f"{row.peer_seconds * 1e3:7.2f}ms" if row.peer_seconds else "-"
-        ratio = f"{row.ratio:5.2f}x" if row.ratio else "-"
-        state = "yes" if row.met else "NO"
-        lines.append(
-            f"{row.what:<42} {row.seconds * 1e3:7.2f}ms {peer:>9} {ratio:>6}  {row.target:<22} {state} {row.note}"
-        )
-    peers = [f"{row.what}: {row.peer}" for row in rows if row.peer]
-    return "\n".join([*lines, "", "Peers:", *(f"  {line}" for line in peers)])
-
-
 def main() -> None:
     """Measure, and print a table or JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -313,6 +235,7 @@ def main() -> None:
             page(small, 0.3, arguments.repeats),
             page(large, 1.0, arguments.repeats),
             page_cold(small, arguments.repeats),
+            *paper(small, arguments.repeats),
         ]
     if arguments.json:
         machine = {"python": platform.python_version(), "platform": platform.platform(), "load": os.getloadavg()}
