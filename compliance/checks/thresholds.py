@@ -1,16 +1,28 @@
 """`compliance.thresholds`: limits that were promised beforehand, each measured and kept."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from compliance.thresholds import ADVICE, Outcome, Thresholds, outcomes, read_thresholds, set_beforehand
+from compliance.thresholds_stamp import MEDIA_TYPE, Registration, registration_of
 from reports.check import Context, check
-from reports.model import Basis, Finding, Measurement, Remedy, Severity, Status, Strength, System, Threshold
+from reports.model import (
+    Basis,
+    Confidentiality,
+    Finding,
+    Measurement,
+    Remedy,
+    Severity,
+    Status,
+    Strength,
+    System,
+    Threshold,
+)
+from reports.nouns import moment_text
 from reports.wording import counted, quantity
 
-STAMP = ".tsr"
-_WORD_ALONE = "The date of registration is the owner's word: no valid time stamp proves it."
-_UNREAD_STAMP = "A time stamp lies beside the file; this version cannot verify it, so it proves nothing here."
+_UNSEEN = "That no test was run in secret before the limits were stamped is the owner's word."
 _FEW = 3
 """Promises that a summary names."""
 
@@ -30,8 +42,9 @@ def thresholds(system: System, ctx: Context) -> Iterator[Finding]:
     Passes where every promise was measured with its trials and its confidence, each whole interval keeps its limit, and
     the limits were registered before the run. Fails where one is broken, or where they were registered on the day of
     the run or later. Inconclusive where the system was on the market before the run, where an interval holds its limit,
-    where trials or confidence are too low, and where something was not measured or its finding decides nothing. Without
-    a valid time stamp the proof is a document's, since the date is the owner's word. Skipped without a file.
+    where trials or confidence are too low, and where something was not measured or its finding decides nothing. Exact
+    where a time stamp proves that the file stood before the run (`compliance.thresholds_stamp`); else the proof is a
+    document's, since the date is the owner's word. Skipped without a file.
     """
     files = [one.path.path for one in system.documents if one.kind == "thresholds"]
     if not files:
@@ -45,19 +58,39 @@ def _finding(file: Path, key: str, system: System, ctx: Context) -> Finding:
     promised = read_thresholds(file)
     found = outcomes(promised, ctx.findings)
     status, summary, reason = _answer(promised, found, system, ctx)
-    stamped = file.with_name(file.name + STAMP).is_file()
+    registered = registration_of(file, ctx.options.trust)
+    doubt = _doubt(registered, ctx.now)
+    proved = registered.reply is not None and not doubt
     return ctx.finding(
         status,
         summary,
         key=f"file={key}"[:200] if key else "",
-        strength=Strength.DOCUMENT,
-        basis=Basis.DECLARED,
-        detail="\n".join(_line(one) for one in found),
+        strength=Strength.EXACT if proved else Strength.DOCUMENT,
+        basis=Basis.RECORDED if proved else Basis.DECLARED,
+        detail="\n".join([*map(_line, found), *([_stamped(registered)] if proved else [])]),
         measurements=[_measurement(one.measurement, one) for one in found if one.measurement is not None],
         remedy=_remedy(found, status, reason),
-        limitations=(_UNREAD_STAMP if stamped else _WORD_ALONE,),
+        evidence=[_kept(registered, file, ctx)] if proved else [],
+        limitations=[doubt or _UNSEEN],
         reason=reason,
     )
+
+
+def _doubt(registered: Registration, start: datetime) -> str:
+    """Return why it is not proved that the limits stood before the test; empty if it is."""
+    if registered.proved is None or registered.proved < start:
+        return registered.doubt
+    return f"The time stamp is of {moment_text(registered.proved)}, not before the test: it proves nothing of the date."
+
+
+def _stamped(registered: Registration) -> str:
+    moment = moment_text(registered.proved) if registered.proved else ""
+    return f"A time stamp by a listed authority proves that the file stood on {moment} at the latest."
+
+
+def _kept(registered: Registration, file: Path, ctx: Context) -> str:
+    """Keep the authority's reply, so that a reader can check it against the file with openssl."""
+    return ctx.evidence(f"time stamp of {file.name}", registered.reply or b"", MEDIA_TYPE, Confidentiality.PUBLIC)
 
 
 def _answer(promised: Thresholds, found: Sequence[Outcome], system: System, ctx: Context) -> tuple[Status, str, str]:

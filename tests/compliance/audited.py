@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reports.check import Check, Context
+from reports.context import Options
 from reports.model import (
     Artifact,
     Basis,
@@ -75,11 +76,12 @@ def ask(
     *,
     now: datetime = datetime(2027, 6, 1, 9, tzinfo=UTC),
     shelf: Shelf | None = None,
+    options: Options | None = None,
 ) -> list[Finding]:
     """Return what a check answers about a system in a folder, after the given findings."""
     context = Context(
         check=check, system=declared, seed=7, effort=Effort.SMOKE, folder=folder, now=now, store=shelf or Shelf(),
-        findings=tuple(findings),
+        findings=tuple(findings), options=options or Options(),
     )  # fmt: skip
     return list(check.ask(declared, context))
 

@@ -1,6 +1,7 @@
 """`compliance.thresholds` and the file that it reads."""
 
-from datetime import UTC, date, datetime
+import hashlib
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,11 @@ from hypothesis import strategies as st
 from compliance.checks.thresholds import thresholds
 from compliance.errors import JudgeFileError
 from compliance.thresholds import Promise, Thresholds, outcomes, read_thresholds
+from reports.context import Options
 from reports.model import Basis, Document, Finding, Interval, Measurement, Status, Strength
 from tests.compliance.audited import artifact, ask, finding, system
+from tests.reports.authority import TSA
+from tests.reports.conformance.timestamp_cases import OTHER
 
 FILE = """version = 1
 registered_on = 2027-05-01
@@ -37,10 +41,12 @@ def membership(figure: Measurement, status: Status = Status.PASS) -> Finding:
     return finding("attack.membership", status, measurements=(figure,))
 
 
-def answer(folder: Path, found: list[Finding], text: str = FILE, **given: object) -> Finding:
+def answer(
+    folder: Path, found: list[Finding], text: str = FILE, options: Options | None = None, **given: object
+) -> Finding:
     (folder / "thresholds.toml").write_text(text, encoding="utf-8")
     declared = system(documents=(DOCUMENT,), **{"placed_on_market": date(2028, 1, 1), **given})
-    [result] = ask(thresholds, declared, folder, found, now=datetime(2027, 6, 1, 9, tzinfo=UTC))
+    [result] = ask(thresholds, declared, folder, found, now=datetime(2027, 6, 1, 9, tzinfo=UTC), options=options)
     return result
 
 
@@ -114,11 +120,62 @@ def test_a_test_after_the_placing_on_the_market_decides_nothing(tmp_path: Path) 
     assert found.status is Status.FAIL  # a broken promise is broken whenever
 
 
-def test_a_time_stamp_that_nobody_verified_proves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "thresholds.toml.tsr").write_bytes(b"anything")
-    found = answer(tmp_path, [membership(measured(0.001, 0.009))])
-    assert found.strength is Strength.DOCUMENT
-    assert "cannot verify" in found.limitations[0]
+START = datetime(2027, 6, 1, 9, tzinfo=UTC)
+TRUST = """version = 1
+[require]
+auditor = 1
+[[timestamp_authorities]]
+certificate = "tsa.pem"
+"""
+
+
+def stamped(folder: Path, reply: bytes, *, trust: bool = True) -> Finding:
+    """What is answered of a kept promise with that reply beside the file."""
+    (folder / "thresholds.toml.tsr").write_bytes(reply)
+    (folder / "tsa.pem").write_bytes(TSA.pem)
+    (folder / "trust.toml").write_text(TRUST)
+    options = Options(trust=folder / "trust.toml" if trust else None)
+    return answer(folder, [membership(measured(0.001, 0.009))], options=options)
+
+
+def test_a_time_stamp_by_a_listed_authority_proves_the_day(tmp_path: Path) -> None:
+    reply = TSA.reply(FILE.encode(), START - timedelta(seconds=1))
+    found = stamped(tmp_path, reply)
+    assert (found.status, found.strength, found.basis) == (Status.PASS, Strength.EXACT, Basis.RECORDED)
+    assert found.evidence == (hashlib.sha256(reply).hexdigest(),)
+    assert "stood on 2027-06-01T08:59:59Z at the latest" in found.detail
+    assert found.limitations == ("That no test was run in secret before the limits were stamped is the owner's word.",)
+
+
+@pytest.mark.parametrize(
+    ("reply", "trust", "words"),
+    [
+        (b"anything", True, "proves nothing: this is no time-stamp"),
+        (TSA.reply(FILE.encode() + b"#", START - timedelta(1)), True, "about other bytes"),
+        (TSA.reply(FILE.encode(), START - timedelta(1), signing_scalar=99), True, "does not verify"),
+        (TSA.reply(FILE.encode(), START - timedelta(1), status=2), True, "granted no time-stamp"),
+        (OTHER.reply(FILE.encode(), START - timedelta(1)), True, "not that of a listed authority"),
+        (TSA.reply(FILE.encode(), START), True, "not before the test"),
+        (TSA.reply(FILE.encode(), START - timedelta(1), accuracy=86400), True, "not before the test"),
+        (TSA.reply(FILE.encode(), START - timedelta(1)), False, "no trust file that lists its authority"),
+    ],
+)
+def test_a_time_stamp_that_proves_nothing_leaves_the_owner_s_word(
+    tmp_path: Path, reply: bytes, trust: bool, words: str
+) -> None:
+    assert stamped(tmp_path, TSA.reply(FILE.encode(), START - timedelta(1))).strength is Strength.EXACT
+    found = stamped(tmp_path, reply, trust=trust)
+    assert (found.status, found.strength, found.basis) == (Status.PASS, Strength.DOCUMENT, Basis.DECLARED)
+    assert words in found.limitations[0]
+    assert found.evidence == ()
+
+
+def test_a_time_stamp_excuses_no_date_after_the_test(tmp_path: Path) -> None:
+    text = FILE.replace("2027-05-01", "2027-06-02")
+    stamped(tmp_path, TSA.reply(text.encode(), START - timedelta(1)))
+    options = Options(trust=tmp_path / "trust.toml")
+    found = answer(tmp_path, [membership(measured(0.001, 0.009))], text, options=options)
+    assert found.status is Status.FAIL
 
 
 def test_without_a_file_it_is_not_asked(tmp_path: Path) -> None:
