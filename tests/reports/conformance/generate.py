@@ -12,6 +12,7 @@ from tests.reports.conformance import (
     envelope_cases,
     evidence_cases,
     report_cases,
+    salt_cases,
     timestamp_cases,
     trust_cases,
     zip_cases,
@@ -19,7 +20,7 @@ from tests.reports.conformance import (
 from tests.reports.conformance.cases import CASES, Case
 from tests.reports.conformance.world import World, sound_world
 
-MODULES = (envelope_cases, report_cases, evidence_cases, trust_cases, timestamp_cases, zip_cases)
+MODULES = (envelope_cases, report_cases, evidence_cases, salt_cases, trust_cases, timestamp_cases, zip_cases)
 """Importing them registers their cases."""
 
 

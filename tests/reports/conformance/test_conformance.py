@@ -61,7 +61,7 @@ def test_who_signs_it_anew_with_a_key_of_their_own_is_refused_too(twin: World, t
 
 
 def test_the_cases_are_many_and_each_says_why() -> None:
-    assert len(MODULES) == 6
+    assert len(MODULES) == 7
     assert len(CASES) >= 60
     assert all(case.why.endswith((".", "?")) for case in CASES)
 
