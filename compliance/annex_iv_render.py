@@ -4,16 +4,12 @@ Whatever came from a system, a document or a finding stays text: it is escaped, 
 written out.
 """
 
-import functools
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from compliance.annex_iv_nouns import AnnexIV, PointEvidence, Statement
-from reports.render_markdown import Marked, cell, code, escaped
-from reports.wording import NOT_ADVICE, STATUS_WORD, number, visible
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
+from reports import render_html as html
+from reports import render_markdown as markdown
+from reports.wording import NOT_ADVICE, STATUS_WORD, number
 
 TEMPLATES = Path(__file__).parent / "templates"
 GAP_WORDS = {
@@ -31,12 +27,12 @@ GAP_WORDS = {
 
 def render_html(file: AnnexIV) -> str:
     """Return the file as one HTML page; equal files give equal pages."""
-    return _html().get_template("annex_iv.html.j2").render(**_names(file))
+    return html.environment(TEMPLATES).get_template("annex_iv.html.j2").render(**_names(file))
 
 
 def render_markdown(file: AnnexIV) -> str:
     """Return the file as Markdown; equal files give equal text."""
-    return _markdown().get_template("annex_iv.md.j2").render(**_names(file))
+    return markdown.environment(TEMPLATES).get_template("annex_iv.md.j2").render(**_names(file))
 
 
 def _names(file: AnnexIV) -> dict[str, object]:
@@ -71,39 +67,3 @@ def _place(statement: Statement) -> str:
     if statement.claim is not None:
         where += f"; claim of {statement.claim.replace('_', ' ')}: {(statement.state or '').replace('_', ' ')}"
     return where
-
-
-def _shown(value: object) -> object:
-    """Write out what could hide or reorder text; markup of our own is left alone."""
-    return visible(value) if type(value) is str else value
-
-
-@functools.cache
-def _html() -> "Environment":
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    return Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_shown,
-    )
-
-
-@functools.cache
-def _markdown() -> "Environment":
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    made = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=False,  # noqa: S701  not HTML: `finalize` escapes for Markdown
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        finalize=lambda value: value if isinstance(value, Marked) else escaped(str(value)),
-    )
-    made.filters |= {"code": code, "cell": cell}
-    return made

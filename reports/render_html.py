@@ -16,12 +16,12 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 @functools.cache
-def environment() -> "Environment":
-    """Return the environment of the HTML template: everything is escaped, an unknown name is an error."""
+def environment(templates: Path = TEMPLATES) -> "Environment":
+    """Return the environment of a folder's HTML templates: everything is escaped, an unknown name is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(templates),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

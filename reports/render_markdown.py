@@ -5,8 +5,10 @@ Every value is made text before it is written; what might become a link or call 
 
 import functools
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reports.render_html import TEMPLATES
 from reports.view import View
 from reports.wording import NOT_ADVICE, visible
 
@@ -63,14 +65,12 @@ def block(text: str) -> Marked:
 
 
 @functools.cache
-def environment() -> "Environment":
-    """Return the environment of the Markdown template: whatever is no `Marked` is escaped."""
+def environment(templates: Path = TEMPLATES) -> "Environment":
+    """Return the environment of a folder's Markdown templates: whatever is no `Marked` is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    from reports.render_html import TEMPLATES
-
     made = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(templates),
         autoescape=False,  # noqa: S701  not HTML: `finalize` escapes for Markdown
         undefined=StrictUndefined,
         trim_blocks=True,
