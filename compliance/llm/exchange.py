@@ -198,9 +198,10 @@ class Exchanges:
 
 
 def _canonical_message(message: Mapping[str, str]) -> bytes:
-    """Return the RFC 8785 form of a message, whose text alone is long."""
-    members = (b"%b:%b" % (canonical_json(name), canonical_json(message[name])) for name in sorted(message))
-    return b"{%b}" % b",".join(members)
+    """Return the RFC 8785 form of a message; its text, which alone is long, is written as one."""
+    if message.keys() != {"content", "role"}:
+        return canonical_json(dict(message))
+    return b'{"content":%b,"role":%b}' % (canonical_json(message["content"]), canonical_json(message["role"]))
 
 
 def _count(counted: Counter[str], requests: int, size: int) -> None:

@@ -83,12 +83,12 @@ def question(number: int) -> list[dict[str, str]]:
     return [MESSAGES[0], {"role": "user", "content": f"question {number}"}]
 
 
-def ask(client: LLMClient, **more: Any) -> Reply[Any]:
+def ask(client: LLMClient, *, messages: Sequence[dict[str, str]] = MESSAGES, **more: Any) -> Reply[Any]:
     """Ask once."""
 
     async def asked() -> Reply[Any]:
         async with client:
-            return await client.ask(MESSAGES, SCHEMA, **more)
+            return await client.ask(messages, SCHEMA, **more)
 
     return asyncio.run(asked())
 

@@ -1,10 +1,12 @@
 """One checked answer, or the reason why there is none: ladder, repair, budget, and that order changes nothing."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import rfc8785
 
 from compliance.errors import CassetteError, EndpointError
 from compliance.judge_file import BudgetLimits
@@ -98,6 +100,13 @@ def test_a_model_that_never_answers_well_costs_eight_requests_once() -> None:
     assert [reply.requests for reply in replies] == [8, 2, 2, 2]
     assert {reply.status for reply in replies} == {"invalid_output"}
     assert {reply.rung for reply in replies} == {"text"}
+
+
+def test_a_sample_costs_eight_requests_at_most_whatever_else_was_tried() -> None:
+    refusals = [Status(404), *(Status(400, f"{name} is not supported") for name in ("seed", "top_p"))]
+    model = FakeModel(in_turn(*refusals, Say("prose")))
+    reply = ask(client_of(model))
+    assert (reply.status, reply.requests, len(model.requests)) == ("invalid_output", 8, 8)
 
 
 def test_a_model_whose_objects_fail_the_check_alone_stays_on_the_rung_that_made_objects() -> None:
@@ -247,6 +256,19 @@ def test_a_replay_gives_the_same_replies_usage_and_egress(tmp_path: Path) -> Non
         assert (again.usage, again.egress, again.dropped) == (first.usage, first.egress, first.dropped)
         assert (again.sent.requests, again.sent.bytes_sent) == (0, 0)
     assert first.sent == first.egress
+
+
+def test_every_exchange_is_recorded_under_the_digest_of_what_was_asked(tmp_path: Path) -> None:
+    odd = [{"role": "user", "content": 'Ünï\u2028cödé "quoted" \\ \t\r\n\x00\U0001f600'}, *MESSAGES]
+    client = client_of(FakeModel(flaky), cassette=Cassette(tmp_path, "record"))
+    ask_all(client, range(5))
+    ask(client, messages=odd)
+    files = sorted(tmp_path.rglob("*.json"))
+    assert len(files) == client.usage.requests
+    for file in files:
+        asked = json.loads(file.read_bytes())["request"]
+        key = rfc8785.dumps([asked["path"], asked["body"], asked["sample"]])
+        assert file.stem == hashlib.sha256(key).hexdigest()
 
 
 def test_the_bytes_that_left_are_counted_as_they_left(tmp_path: Path) -> None:
