@@ -7,7 +7,7 @@ from pydantic import Field
 from audit.answers.common import About, AnswerNoun, Counts, ExitCode, Total
 from reports.compare import Comparison
 from reports.model import CheckId, Finding, Fingerprint, Remedy
-from reports.nouns import Count, Severity, Sha256, Status, Strength, Text
+from reports.nouns import Count, Moment, Severity, Sha256, Status, Strength, Text
 from reports.proof import InclusionProof
 from reports.verdict import Judgement, Result, WaiverState
 
@@ -97,6 +97,8 @@ class SignerTold(AnswerNoun):
     """Whether it counts towards its role."""
     reason: Text
     """Why not; else empty."""
+    stamped_at: Moment | None
+    """When a listed authority saw the signature; null without its time-stamp."""
 
 
 class SubjectTold(AnswerNoun):

@@ -144,8 +144,8 @@ class SimulateAnswer(SimulatedRound):
 
     schema_: Annotated[Text, Field(alias="schema")]
     """Name and version of this shape."""
-    seed: Count
-    """Of graph, updates and rounding."""
+    seed: Annotated[int, Field(strict=True, ge=0)]
+    """Of graph, updates and rounding; may need more than 53 bits."""
 
 
 class SimulateRoundsAnswer(AnswerNoun):
@@ -153,8 +153,8 @@ class SimulateRoundsAnswer(AnswerNoun):
 
     schema_: Annotated[Text, Field(alias="schema")]
     """Name and version of this shape."""
-    seed: Count
-    """Of graph, updates and rounding."""
+    seed: Annotated[int, Field(strict=True, ge=0)]
+    """Of graph, updates and rounding; may need more than 53 bits."""
     rounds: tuple[SimulatedRound, ...]
     """One after another."""
 

@@ -16,6 +16,7 @@ from reports.bundle import read_bundle
 from reports.judge import judge
 from reports.model import Effort, Finding, Severity, Status, Strength
 from reports.policy import load_policy
+from tests.audit.cli.described import described
 
 MUST_END_IN = {  # the rows of the design's table for this issue, written again by hand
     "careless": {
@@ -126,6 +127,7 @@ def test_a_check_with_two_answers_is_known_by_the_graver_one(demo_folder: Path) 
 def test_the_command_says_so_and_returns_0(demo_run: Any) -> None:
     assert demo_run.exit_code == 0
     assert demo_run.document["exit_code"] == 0
+    described(demo_run.document)
     assert demo_run.document["deviations"] == []
     systems = demo_run.document["systems"]
     assert {name: systems[name]["result"] for name in systems} == {"careless": "failed", "careful": "passed"}

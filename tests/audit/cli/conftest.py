@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from audit.cli.main import run
+from tests.audit.cli.described import described
 from tests.unlearning.llm.conftest import folders, tiny_folder, world  # noqa: F401  one small language model for all
 
 CLIENTS, EACH, FEATURES, CLASSES = 4, 12, 6, 3
@@ -98,6 +99,7 @@ def unlearn(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
         code = run(["unlearn", *map(str, arguments), "--json"])
         document = json.loads(capsys.readouterr().out)
         assert document["exit_code"] == code
+        described(document)
         return code, document
 
     return called

@@ -16,6 +16,7 @@ from audit.run import Request, ask_system, run_audit
 from reports.bundle import read_bundle
 from reports.check import Check, Context, discover
 from reports.model import Finding, Status, System
+from tests.audit.cli.described import described
 
 Run = Callable[..., tuple[int, dict[str, Any]]]
 
@@ -28,6 +29,7 @@ def attack(capsys: pytest.CaptureFixture[str]) -> Run:
         code = run(["attack", *map(str, arguments), "--json"])
         document = json.loads(capsys.readouterr().out)
         assert document["exit_code"] == code
+        described(document)
         return code, document
 
     return called

@@ -10,6 +10,7 @@ from audit.cli.main import run
 from reports.bundle import add_signature
 from reports.bundle_writer import BundleWriter
 from reports.statement import declared_subjects, make_statement
+from tests.audit.cli.described import described
 from tests.reports.conformance.world import AUDITOR
 from tests.reports.sample_report import sample
 
@@ -40,6 +41,7 @@ def bundle(tmp_path: Path) -> Path:
 def asked(capsys: Captured, *arguments: str, code: int = 0) -> dict[str, Any]:
     assert run(["compliance", "annex-iv", *arguments, "--json"]) == code
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    described(found)
     assert found["command"] == "compliance annex-iv"
     return found
 

@@ -15,6 +15,7 @@ from compliance.llm.fake import Drip, FakeModel, Hang, Huge, Redirect, Say, Stat
 from compliance.llm.fake_judge import Asked, says, scripted
 from compliance.llm.fake_model import Step
 from compliance.llm.stand_in import stand_in
+from tests.audit.cli.described import described
 from tests.compliance.judge.reading_room import SENTENCE, TEXT, honest
 
 HOUSE = {"fedaudit", "command", "exit_code", "code", "message", "hint"}
@@ -33,6 +34,7 @@ def ask(capsys: pytest.CaptureFixture[str]) -> Ask:
         document = json.loads(capsys.readouterr().out)
         assert document["exit_code"] == code
         assert document["command"] == "compliance assess"
+        described(document)
         return code, document
 
     return answered

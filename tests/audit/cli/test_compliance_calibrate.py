@@ -13,6 +13,7 @@ from compliance.calibration import read_calibration
 from compliance.llm.fake import FakeModel, serve
 from compliance.llm.fake_model import Status
 from compliance.llm.stand_in import stand_in
+from tests.audit.cli.described import described
 from tests.compliance.made_up_repository import write_repository
 from tests.compliance.scripted_readers import expert, reader
 
@@ -32,6 +33,7 @@ def ask(capsys: pytest.CaptureFixture[str]) -> Ask:
     def answered(*arguments: object) -> tuple[int, dict[str, Any]]:
         code = run(["compliance", "calibrate", *map(str, arguments), *DAY, "--json"])
         document = json.loads(capsys.readouterr().out)
+        described(document)
         assert document["exit_code"] == code
         assert document["command"] == "compliance calibrate"
         return code, document

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from audit.cli.answer import Answer
 from audit.cli.main import cli, run
+from tests.audit.cli.described import described
 
 PUBLISHED = json.loads((Path(__file__).parents[2] / "vectors/secagg/parameters.json").read_text())
 HOUSE = {"fedaudit", "command", "exit_code", "code", "message", "hint", "schema"}
@@ -56,6 +57,7 @@ def answered(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, 
     """The exit code and the JSON document of one `secagg` command line."""
     code = run(["secagg", *arguments, "--json"])
     document = json.loads(capsys.readouterr().out)
+    described(document)
     assert document["exit_code"] == code
     return code, document
 

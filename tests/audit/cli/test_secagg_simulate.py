@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from audit.cli.main import run
+from tests.audit.cli.described import described
 
 HOUSE = {"fedaudit", "command", "exit_code", "code", "message", "hint", "schema"}
 KEYS = {
@@ -39,6 +40,7 @@ def answered(*arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, 
     """The exit code and the JSON document of one `secagg simulate` command line."""
     code = run(["secagg", "simulate", *arguments, "--json"])
     document = json.loads(capsys.readouterr().out)
+    described(document)
     assert document["exit_code"] == code
     return code, document
 

@@ -14,6 +14,7 @@ from audit.cli.main import run
 from secagg.draft import Draft
 from secagg.faults import with_fault
 from secagg.transcript import read_transcript
+from tests.audit.cli.described import described
 
 VECTORS = Path(__file__).parents[2] / "vectors/secagg"
 HOUSE = {"fedaudit", "command", "exit_code", "code", "message", "hint", "schema"}
@@ -38,6 +39,7 @@ def write(folder: Path, source: Any) -> None:
 def answered(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, dict[str, Any]]:
     code = run(["secagg", "verify-transcript", *map(str, arguments), "--json"])
     document = json.loads(capsys.readouterr().out)
+    described(document)
     assert document["exit_code"] == code
     assert document["command"] == "secagg verify-transcript"
     return code, document

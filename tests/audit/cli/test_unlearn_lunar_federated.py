@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from audit.cli.main import run
+from tests.audit.cli.described import described
 from unlearning.llm.edit import load_edit
 from unlearning.llm.model_folder import save_model
 from unlearning.llm.model_io import load_model, weights_digest
@@ -52,7 +53,9 @@ def clients(place: Path, *numbers: int) -> list[str]:
 
 
 def printed(capsys: pytest.CaptureFixture[str]) -> Any:
-    return json.loads(capsys.readouterr().out)
+    document = json.loads(capsys.readouterr().out)
+    described(document)
+    return document
 
 
 def test_a_client_writes_its_sums_and_no_text(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

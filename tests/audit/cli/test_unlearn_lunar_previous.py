@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from audit.cli.main import run
+from tests.audit.cli.described import described
 from unlearning.llm.model_folder import save_model
 from unlearning.llm.model_io import load_model, weights_digest
 from unlearning.llm.tiny import TinyWorld, tiny_model, train_tiny
@@ -74,6 +75,7 @@ def test_two_requests_leave_edits_that_follow_each_other_and_the_last_comes_off(
     def done(*words: str) -> dict[str, Any]:
         assert run(list(words)) == 0, capsys.readouterr().out
         told: dict[str, Any] = json.loads(capsys.readouterr().out)
+        described(told)
         return told
 
     save_model(train_tiny(world), tmp_path / "trained")
