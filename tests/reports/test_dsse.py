@@ -17,7 +17,7 @@ from securesystemslib.signer import CryptoSigner, SSlibKey
 from reports.dsse import PAYLOAD_TYPE, Envelope, Signature, pae, parse_envelope, sign
 from reports.errors import BundleError, ReportError
 from reports.keys import PrivateKey, load_public
-from tests.reports.conformance.world import AUDITOR, PROVIDER, STRANGER, fixed_key
+from tests.reports.conformance.world import AUDITOR, PROVIDER, STRANGER, fixed_key, sound_world
 
 VECTOR = json.loads((Path(__file__).parents[1] / "vectors/reports/known-answers.json").read_text())["dsse"]
 BODIES = st.binary(max_size=200)
@@ -51,6 +51,21 @@ def test_securesystemslib_verifies_what_we_signed(key: PrivateKey, body: bytes) 
     assert envelope.verify([their_key(key)], 1)
     with pytest.raises(TheirVerificationError):
         envelope.verify([their_key(STRANGER)], 1)
+
+
+def test_securesystemslib_verifies_a_whole_bundle_by_both_signers(tmp_path: Path) -> None:
+    world = sound_world(tmp_path / "world")
+    envelope = theirs.Envelope.from_dict(world.members())
+    known = [their_key(AUDITOR), their_key(PROVIDER)]
+    assert {key.keyid for key in envelope.verify(known, 2).values()} == {AUDITOR.keyid, PROVIDER.keyid}
+    for member in ("payload", "sig"):
+        members = world.members()
+        holder = members if member == "payload" else members["signatures"][0]
+        data = bytearray(base64.b64decode(holder[member]))
+        data[-3] ^= 1
+        holder[member] = base64.b64encode(data).decode()
+        with pytest.raises(TheirVerificationError):
+            theirs.Envelope.from_dict(members).verify(known, 2)
 
 
 @given(body=BODIES)
