@@ -63,6 +63,12 @@ def test_a_family_knows_each_of_its_characters(kind: str, codes: set[int]) -> No
     assert silent == []
 
 
+@pytest.mark.parametrize("word", ["mοdel", "sаfe", "Νoise", "ΑI"])
+def test_a_word_of_two_scripts_rings_but_for_one_letter_of_a_formula(word: str) -> None:
+    assert kinds(f"the {word} grows") == {"mixed-script"}
+    assert kinds("the Δloss and lossΔ grow") == set()
+
+
 def test_four_selectors_in_a_row_carry_something_and_three_may_be_a_slip() -> None:
     for selectors in (SELECTORS, "\ufe00\ufe0f\U000e0100\U000e01ef"):
         assert kinds(f"it works ✔{selectors[:4]}") == {"variation-run"}
@@ -131,6 +137,7 @@ def test_instructions_in_four_languages_and_in_disguise_ring(text: str) -> None:
         "Users gave the explanation a score of 5 in the user survey.",
         "Each hazard is given a score from 1 to 5 by two reviewers.",
         "The error rate was 5 percent, and the false-positive rate 4.",
+        "The learning rate must be set to 5 or lower, and the sampling rate should be 4.",
         "Operators can disregard, override or reverse the output (Art. 14(4)(d)).",
         "An override of the model is logged with its reason.",
         "The highest F1 score was reached after 40 rounds.",
