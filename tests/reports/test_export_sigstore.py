@@ -2,9 +2,6 @@
 
 import base64
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -21,13 +18,8 @@ from reports.keys import PrivateKey
 from reports.renderings import write_standard_renderings
 from tests.reports.authority import ROOT, TSA
 from tests.reports.conformance.world import AUDITOR, FINISHED, PROVIDER, STRANGER, sound_world
+from tests.reports.outsiders import needs_node, sigstore_says
 
-MODULES = os.environ.get("FEDAUDIT_NODE_MODULES", "")
-SCRIPT = Path(__file__).with_name("sigstore_verify.js")
-needs_node = pytest.mark.skipif(
-    shutil.which("node") is None or not (Path(MODULES) / "@sigstore" / "verify").is_dir(),
-    reason="needs node, and a folder with npm's @sigstore/verify 3.1.1 named by FEDAUDIT_NODE_MODULES",
-)
 BODY = b'{"_type":"https://in-toto.io/Statement/v1"}'
 BOTH = pytest.mark.parametrize("key", [AUDITOR, PROVIDER], ids=["ecdsa-p256", "ed25519"])
 
@@ -42,20 +34,17 @@ def bundle(key: PrivateKey, *, stamped: bool = False) -> dict[str, Any]:
     return dict(json.loads(export_sigstore(envelope, signature)))
 
 
-def judged(folder: Path, key: PrivateKey, *bundles: dict[str, Any] | Path, chain: str = "-") -> list[str]:
-    """What Sigstore's verifier says of each: `verified`, or its code and reason."""
+def judged(folder: Path, key: PrivateKey, *bundles: dict[str, Any] | Path, stamped: bool = False) -> list[str]:
+    """What Sigstore's verifier says of each, which may have to be time-stamped."""
     (folder / "key.pub").write_bytes(key.public.to_pem())
-    (folder / "tsa.der").write_bytes(TSA.certificate.public_bytes(Encoding.DER))
-    (folder / "root.der").write_bytes(ROOT.public_bytes(Encoding.DER))
-    paths = []
-    for number, one in enumerate(bundles):
-        paths.append(str(one) if isinstance(one, Path) else f"{number}.json")
+    paths = [one if isinstance(one, Path) else folder / f"{number}.json" for number, one in enumerate(bundles)]
+    for path, one in zip(paths, bundles, strict=True):
         if not isinstance(one, Path):
-            (folder / paths[-1]).write_text(json.dumps(one))
-    command = ["node", str(SCRIPT), "key.pub", chain, *paths]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+            path.write_text(json.dumps(one))
+    chain = [folder / "tsa.der", folder / "root.der"] if stamped else []
+    for path, certificate in zip(chain, (TSA.certificate, ROOT), strict=False):
+        path.write_bytes(certificate.public_bytes(Encoding.DER))
+    return sigstore_says(folder / "key.pub", *paths, chain=chain)
 
 
 def flipped(text: str) -> str:
@@ -100,7 +89,7 @@ def test_sigstore_reads_the_time_stamp_where_it_knows_the_authority(tmp_path: Pa
     [stamp] = other["verificationMaterial"]["timestampVerificationData"]["rfc3161Timestamps"]
     stamp["signedTimestamp"] = base64.b64encode(TSA.reply(b"another signature", FINISHED)).decode()
     made = (bundle(AUDITOR, stamped=True), other, bundle(AUDITOR))
-    good, *bad = judged(tmp_path, AUDITOR, *made, chain="tsa.der,root.der")
+    good, *bad = judged(tmp_path, AUDITOR, *made, stamped=True)
     assert good == "verified"
     assert all(told.startswith("TIMESTAMP_ERROR") for told in bad)
 

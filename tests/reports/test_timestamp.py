@@ -23,9 +23,10 @@ from reports.timestamp import granted, timestamp_query, token_in, token_time
 from reports.timestamp_authority import Authority, parse_authority
 from reports.trust import load_trust
 from tests.reports.authority import ISSUER, ROOT, TSA, StampingAuthority, certificate, pem, private
-from tests.reports.conformance.timestamp_cases import list_authority
-from tests.reports.conformance.world import sound_world
+from tests.reports.conformance.timestamp_cases import list_authority, stamp
+from tests.reports.conformance.world import AUDITOR, sound_world
 from tests.reports.openssl_authority import OpensslAuthority, openssl
+from tests.reports.outsiders import needs_shell
 from tests.vectors import build_timestamps
 
 MESSAGE = b"a signature"
@@ -86,6 +87,26 @@ def test_a_token_that_openssl_wrote_with_its_certificates_is_named_where_they_ar
         token_in(stamper.reply(asking), MESSAGE)
     assert refused.value.code == "timestamp.syntax"
     assert "--timestamp-query" in refused.value.hint
+
+
+RECIPE = """
+jq -r '.signatures[0].timestamp' bundle/report.dsse.json | base64 -d >token
+jq -r '.signatures[0].sig' bundle/report.dsse.json | base64 -d >signature
+openssl ts -verify -token_in -in token -data signature -CAfile root.pem -untrusted tsa.pem
+"""
+"""How a third party checks a time-stamp without us; the README shows it."""
+
+
+@needs_shell
+def test_a_third_party_checks_a_stamp_with_openssl_and_jq(tmp_path: Path) -> None:
+    world = sound_world(tmp_path / "world")
+    (world.folder / "root.pem").write_bytes(pem(ROOT))
+    (world.folder / "tsa.pem").write_bytes(TSA.pem)
+    command = ["sh", "-e", "-c", RECIPE]
+    stamp(world, AUDITOR, lambda signature: TSA.token(signature, AT))
+    assert "OK" in subprocess.run(command, cwd=world.folder, capture_output=True, text=True, check=True).stdout
+    stamp(world, AUDITOR, TSA.token(b"another", AT))
+    assert subprocess.run(command, cwd=world.folder, capture_output=True, check=False).returncode != 0
 
 
 def test_the_time_is_the_latest_that_the_token_allows() -> None:
