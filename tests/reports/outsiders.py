@@ -1,5 +1,6 @@
 """Other people's software that is asked whether a bundle's seal holds. Nothing of ours is imported to decide it."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -45,10 +46,12 @@ def securesystemslib_accepts(bundle: Path, *keys: Path) -> bool:
 def _their_key(path: Path) -> SSlibKey:
     pem = path.read_bytes()
     key = load_pem_public_key(pem)
+    der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    keyid = hashlib.sha256(der).hexdigest()  # it looks a key up by the signature's hint
     if isinstance(key, ed25519.Ed25519PublicKey):
         raw = key.public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
-        return SSlibKey(path.name, "ed25519", "ed25519", {"public": raw})
-    return SSlibKey(path.name, "ecdsa", "ecdsa-sha2-nistp256", {"public": pem.decode()})
+        return SSlibKey(keyid, "ed25519", "ed25519", {"public": raw})
+    return SSlibKey(keyid, "ecdsa", "ecdsa-sha2-nistp256", {"public": pem.decode()})
 
 
 def sigstore_says(key: Path, *bundles: Path, chain: Sequence[Path] = ()) -> list[str]:
