@@ -63,6 +63,14 @@ def test_one_missing_kind_keeps_a_row_below_direct(left_out: str) -> None:
     assert found.missing == KINDS[left_out]
 
 
+def test_a_missing_document_holds_nothing_down() -> None:
+    leaks = CATALOGUE.get(LEAKS)
+    told = replace(leaks, evidence_kinds=(*leaks.evidence_kinds, "document"))  # no duty of the catalogue has it so
+    findings = [leak(check) for check in ALL_KINDS]
+    [found] = control_rows(findings, KINDS, replace(CATALOGUE, controls=(told,)), ON, system=system())
+    assert (found.state, found.support, found.missing) == ("supported", "direct", ("document",))
+
+
 def test_a_declaration_carries_no_further_than_a_document_and_brings_no_kind() -> None:
     declared = leak("dp.accounting", strength=Strength.EXACT, basis=Basis.DECLARED)
     found = row(LEAKS, [leak(check) for check in ALL_KINDS if check != "dp.accounting"] + [declared])
