@@ -12,27 +12,39 @@ from urllib.parse import quote
 
 from reports.model import Finding, Report, Status
 from reports.nouns import moment_text
+from reports.source_lines import SourceLines
 from reports.standing import Standing, Standings, told_by_rules
 from reports.verdict import Outcome, Verdict
 from reports.version import VERSION
-from reports.wording import visible
+from reports.wording import paragraph, visible
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 MOST_RESULTS = 25_000
 """Results of one run that GitHub takes (docs.github.com, "SARIF results exceed one or more limits")."""
 MOST_TAGS = 10
 """Tags of one rule that GitHub shows."""
+HOW_TO_READ = "What was measured, how often, and how to do it again: fedaudit show BUNDLE CHECK."
+"""Where the rest stands, for whoever reads a rule."""
 _LEVELS = {"critical": "error", "high": "error", "medium": "warning", "low": "note", "info": "note"}
 _SCORES = {"critical": "9.5", "high": "8.0", "medium": "5.5", "low": "3.0", "info": "0.0"}
 """`security-severity` as GitHub reads it: a number in a string."""
 
 
-def export_sarif(report: Report, verdict: Verdict | None = None) -> bytes:
-    """Return the findings of a report as one SARIF log; equal reports give equal bytes."""
+def export_sarif(report: Report, verdict: Verdict | None = None, source: SourceLines | None = None) -> bytes:
+    """Return the findings of a report as one SARIF log; equal reports give equal bytes.
+
+    Args:
+        report: what was found.
+        verdict: what a policy says of it; what it excuses is suppressed.
+        source: the system file, for the lines; without it findings point to its first one.
+    """
     standings = Standings(verdict)
     told = sorted((f for f in report.findings if f.status in (Status.FAIL, Status.INCONCLUSIVE)), key=_gravity)
     rules, places = _rules(report.findings)
-    results = [_result(one, report, places[one.check], standings.of(one), verdict) for one in told[:MOST_RESULTS]]
+    results = [
+        _result(one, _location(one, report, source), places[one.check], standings.of(one), verdict)
+        for one in told[:MOST_RESULTS]
+    ]
     run = {
         "tool": {"driver": {"name": "fedaudit", "version": VERSION, "semanticVersion": VERSION, "rules": rules}},
         "invocations": [_invocation(report, verdict, places, len(told))],
@@ -66,9 +78,15 @@ def _rules(findings: Sequence[Finding]) -> tuple[list[dict[str, object]], dict[s
 def _rule(check: str, findings: Sequence[Finding]) -> dict[str, object]:
     severity = max((finding.severity for finding in findings), key=lambda one: one.rank)
     laws = dict.fromkeys(control for finding in findings for control in finding.controls)
+    title = message(findings[0].title) or check
+    cited = [law for control in laws if (law := paragraph(control)).href]
+    labels = "; ".join(dict.fromkeys(one.label for one in cited))
+    speaks = f" It speaks to {labels}." if labels else ""
     return {
         "id": check,
-        "shortDescription": {"text": message(findings[0].title) or check},
+        "shortDescription": {"text": title},
+        "help": {"text": f"True where the check passes: {title}.{message(speaks)} {HOW_TO_READ}"},
+        **({"helpUri": cited[0].href} if cited else {}),
         "defaultConfiguration": {"level": _LEVELS[severity]},
         "properties": {
             "tags": ["security", *(visible(law) for law in laws)][:MOST_TAGS],
@@ -78,7 +96,7 @@ def _rule(check: str, findings: Sequence[Finding]) -> dict[str, object]:
 
 
 def _result(
-    finding: Finding, report: Report, rule: int, standing: Standing, verdict: Verdict | None
+    finding: Finding, location: dict[str, object], rule: int, standing: Standing, verdict: Verdict | None
 ) -> dict[str, object]:
     failed = finding.status is Status.FAIL
     written: dict[str, object] = {
@@ -87,7 +105,7 @@ def _result(
         "kind": "fail" if failed else "open",
         "level": _LEVELS[finding.severity] if failed else "none",
         "message": {"text": message(_sentence(finding))},
-        "locations": [_location(finding, report)],
+        "locations": [location],
         "partialFingerprints": {"fedaudit/v1": finding.fingerprint},
         "properties": {
             "key": visible(finding.key),
@@ -108,15 +126,15 @@ def _sentence(finding: Finding) -> str:
     return f"{head} {finding.remedy.text}" if finding.remedy else head
 
 
-def _location(finding: Finding, report: Report) -> dict[str, object]:
-    """Return the system file, and the setting that would mend the finding where one is known.
+def _location(finding: Finding, report: Report, source: SourceLines | None) -> dict[str, object]:
+    """Return the place in the system file, and the setting that would mend the finding where one is known.
 
-    A report holds the system file by digest, not by text, so the line is the first.
+    A report holds the system file by digest, not by text: without the file itself the line is the first.
     """
     place: dict[str, object] = {
         "physicalLocation": {
-            "artifactLocation": {"uri": quote(report.system.source.path)},
-            "region": {"startLine": 1},
+            "artifactLocation": {"uri": quote(source.uri if source else report.system.source.path)},
+            "region": {"startLine": source.line_of(finding) if source else 1},
         }
     }
     if finding.remedy:

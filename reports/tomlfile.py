@@ -41,6 +41,11 @@ def read_toml(path: Path, error: type[FedauditError], prefix: str, *, largest: i
     Raises:
         FedauditError: of the given class, with code `prefix.not_found`, `prefix.too_large` or `prefix.syntax`.
     """
+    return parse_toml(read_bounded(path, error, prefix, largest=largest), path, error, prefix)
+
+
+def read_bounded(path: Path, error: type[FedauditError], prefix: str, *, largest: int = LARGEST_FILE) -> bytes:
+    """Return what a file holds; raises as `read_toml`, without looking at the syntax."""
     try:
         if not path.is_file():  # before opening: a FIFO would block for ever
             raise error(f"{prefix}.not_found", f"{path}: there is no such file", "Check the path.")
@@ -50,6 +55,11 @@ def read_toml(path: Path, error: type[FedauditError], prefix: str, *, largest: i
         raise error(f"{prefix}.not_found", f"{path}: cannot be read ({cause.strerror})", "Check the rights.") from cause
     if len(data) > largest:
         raise error(f"{prefix}.too_large", f"{path}: is larger than {largest >> 20} MiB", f"Give a {prefix} file.")
+    return data
+
+
+def parse_toml(data: bytes, path: Path, error: type[FedauditError], prefix: str) -> dict[str, object]:
+    """Return the tables that the bytes of `path` say; raises as `read_toml`, `prefix.syntax`."""
     try:
         return tomllib.loads(data.decode("utf-8"))
     except UnicodeDecodeError as cause:

@@ -1,5 +1,7 @@
 """The report for machines, as `render` and `gate` write it; each exporter is loaded where it is asked for."""
 
+from pathlib import Path
+
 from reports.statement import Statement
 from reports.verdict import Verdict
 
@@ -7,12 +9,17 @@ EXPORTS = ("sarif", "junit", "oscal")
 """What `render --format` takes besides the report for people."""
 
 
-def exported(kind: str, statement: Statement, verdict: Verdict | None) -> bytes:
-    """Return the report as `sarif`, `junit`, `oscal` or `summary`, with the verdict where there is one."""
+def exported(kind: str, statement: Statement, verdict: Verdict | None, source: Path | None = None) -> bytes:
+    """Return the report as `sarif`, `junit`, `oscal` or `summary`, with the verdict where there is one.
+
+    Raises:
+        SystemFileError: `source.…`, the system file on the side, by which SARIF knows lines, is not the report's.
+    """
     if kind == "sarif":
         from reports.export_sarif import export_sarif
+        from reports.source_lines import source_lines
 
-        return export_sarif(statement.report, verdict)
+        return export_sarif(statement.report, verdict, source_lines(source, statement.report) if source else None)
     if kind == "junit":
         from reports.export_junit import export_junit
 

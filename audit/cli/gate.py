@@ -17,10 +17,8 @@ from audit.cli.written import require_place, write_whole
 from reports.dsse import PAYLOAD_TYPE, Envelope, sign
 from reports.errors import FedauditError, PolicyError
 from reports.export_svr import export_svr
-from reports.judge import Verdict
 from reports.keys import PrivateKey
 from reports.policy import Policy, load_policy, load_waivers
-from reports.statement import Statement
 from reports.trust import load_trust
 
 PATH = click.Path(path_type=Path)
@@ -39,6 +37,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--now", type=MOMENT, help="The time; else SOURCE_DATE_EPOCH, else the clock.")
 @click.option("--today", type=DAY, help="The day on which waivers must hold; else that of the time, in UTC.")
 @click.option("--sarif", type=PATH, help="Write the findings as SARIF, for a code host.")
+@click.option("--source", type=PATH, help="The system file that was audited: SARIF then points to its lines.")
 @click.option("--junit", type=PATH, help="Write the findings as JUnit XML, for a CI service.")
 @click.option("--summary", type=PATH, help="Add the verdict to this Markdown file, such as $GITHUB_STEP_SUMMARY.")
 @click.option("--svr", type=PATH, help="Write the verdict as an in-toto attestation about the subjects.")
@@ -58,6 +57,7 @@ def gate(
     now: datetime | None,
     today: date | None,
     sarif: Path | None,
+    source: Path | None,
     junit: Path | None,
     summary: Path | None,
     svr: Path | None,
@@ -77,6 +77,8 @@ def gate(
         return _linted(policy, trust, waivers, moment, day)
     if bundle is None:
         raise click.UsageError("Missing argument 'BUNDLE': the bundle to judge, or --lint.")
+    if source and not sarif:
+        raise click.UsageError("--source is for --sarif: nothing else knows lines")
     pages = {kind: path for kind, path in (("sarif", sarif), ("junit", junit), ("summary", summary)) if path}
     try:
         for path in (*pages.values(), *filter(None, [svr])):
@@ -92,7 +94,7 @@ def gate(
             earlier = open_baseline(baseline, believed, moment) if baseline else None
             verdict = verdict_of(opened, rules, day, earlier, excused)
         for kind, path in pages.items():
-            _write(path, kind, opened.statement, verdict)
+            _write(path, kind, exported(kind, opened.statement, verdict, source))
         if svr:
             _attest(svr, export_svr(opened.statement, verdict, moment), signer)
         return judged(verdict, opened, earlier)
@@ -133,9 +135,8 @@ def _require_attestable(svr: Path | None, key: Path | None, unsigned: bool) -> N
         )
 
 
-def _write(path: Path, kind: str, statement: Statement, verdict: Verdict) -> None:
+def _write(path: Path, kind: str, data: bytes) -> None:
     """Write one page for machines; a summary goes behind what the job has said so far."""
-    data = exported(kind, statement, verdict)
     if kind != "summary":
         write_whole(path, data)
         return

@@ -35,6 +35,7 @@ _MORE = [str(Confidentiality.CONFIDENTIAL), str(Confidentiality.RESTRICTED)]
 @click.option("--policy", type=PATH, help="Add the verdict of this policy.")
 @click.option("--baseline", type=PATH, help="For that verdict: an earlier bundle of the system; it is not verified.")
 @click.option("--waivers", type=PATH, help="For that verdict: waivers from elsewhere; the policy then holds none.")
+@click.option("--source", type=PATH, help="For sarif: the system file that was audited, so that lines are told.")
 @click.option("--today", type=DAY, help="The day of that verdict; else that of the clock, in UTC.")
 @click.pass_context
 def render(
@@ -46,6 +47,7 @@ def render(
     policy: Path | None,
     baseline: Path | None,
     waivers: Path | None,
+    source: Path | None,
     today: date | None,
 ) -> Answer:
     """Write the report of BUNDLE as html, pdf, md, or json (the very bytes that were signed), or for other tools.
@@ -59,6 +61,8 @@ def render(
         raise click.UsageError("--format json is the signed payload: it takes neither --include nor --policy")
     if kind in EXPORTS and include:
         raise click.UsageError(f"--format {kind} holds no evidence: it takes no --include")
+    if source and kind != "sarif":
+        raise click.UsageError(f"--source is for --format sarif: {kind} knows no lines")
     for name, given in (("--baseline", baseline), ("--waivers", waivers), ("--today", today)):
         if given and not policy:
             raise click.UsageError(f"{name} needs --policy: without one there is no verdict")
@@ -70,7 +74,7 @@ def render(
         require_place(output, bundle, level)
     read = read_bundle(bundle)
     verdict = _verdict(read, policy, baseline, waivers, today) if policy else None
-    data = _rendered(read, kind, level, verdict)
+    data = _rendered(read, kind, level, verdict, source)
     fields = {"output": str(output), "bytes": len(data)}
     if output == STDOUT:
         return Answer(data=data, fields=fields)
@@ -87,11 +91,11 @@ def _verdict(read: Bundle, policy: Path, baseline: Path | None, waivers: Path | 
     return verdict_of(as_read(read), rules, today or now.astimezone(UTC).date(), earlier, excused)
 
 
-def _rendered(read: Bundle, kind: str, level: Confidentiality, verdict: Verdict | None) -> bytes:
+def _rendered(read: Bundle, kind: str, level: Confidentiality, verdict: Verdict | None, source: Path | None) -> bytes:
     if kind == "json":
         return read.envelope.body
     if kind in EXPORTS:
-        return exported(kind, read.statement, verdict)
+        return exported(kind, read.statement, verdict, source)
     from reports.renderings import bundle_view  # jinja2 only where something is rendered
 
     view = bundle_view(read, include=level, verdict=verdict)

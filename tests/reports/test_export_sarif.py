@@ -10,6 +10,7 @@ from jsonschema import Draft4Validator
 
 from reports.export_sarif import MOST_RESULTS, export_sarif, message
 from reports.model import Report, Status
+from reports.source_lines import SourceLines
 from reports.verdict import Verdict
 from reports.wording import visible
 from tests.reports.export_cases import LIMIT, SAMPLE, WAIVER, many, statuses, verdict_on
@@ -26,8 +27,8 @@ def schema() -> Draft4Validator:
     return Draft4Validator(document)
 
 
-def run_of(report: Report, verdict: Verdict | None = None) -> Run:
-    log = json.loads(export_sarif(report, verdict))
+def run_of(report: Report, verdict: Verdict | None = None, source: SourceLines | None = None) -> Run:
+    log = json.loads(export_sarif(report, verdict, source))
     [run] = log["runs"]
     assert isinstance(run, dict)
     return run
@@ -140,6 +141,15 @@ def test_a_rule_has_at_most_ten_tags() -> None:
     laws = tuple(f"EU-AIA:{number}(1)" for number in range(30))
     report = SAMPLE.report.model_copy(update={"findings": (failed.model_copy(update={"controls": laws}),)})
     assert len(run_of(report)["tool"]["driver"]["rules"][0]["properties"]["tags"]) == 10
+
+
+def test_a_rule_says_what_it_asks_and_where_the_law_stands() -> None:
+    rules = {rule["id"]: rule for rule in run_of(SAMPLE.report)["tool"]["driver"]["rules"]}
+    for rule in rules.values():
+        assert shown(rule["shortDescription"]["text"]) in shown(rule["help"]["text"])
+        assert "fedaudit show BUNDLE" in rule["help"]["text"]
+    assert rules["attack.linear"]["helpUri"] == "https://eur-lex.europa.eu/eli/reg/2024/1689/oj"
+    assert "AI Act Art. 15(5), confidentiality" in rules["attack.linear"]["help"]["text"]
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])

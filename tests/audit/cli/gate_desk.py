@@ -97,13 +97,14 @@ class Desk:
         day: int = 20,
         controls: Sequence[ControlRow] = (),
         key: PrivateKey | None = None,
+        source_sha256: str = "0" * 64,
     ) -> str:
         """Write a bundle of a run that finished on a day of November 2026; return its path."""
         moment = datetime(2026, 11, day, 12, tzinfo=UTC)
         checkpoint = Artifact(
             path="model.bin", sha256=file_sha256(self.folder / "model.bin"), size=7, kind="model.checkpoint"
         )
-        source = Artifact(path="system.toml", sha256="0" * 64, size=1, kind="system")
+        source = Artifact(path="system.toml", sha256=source_sha256, size=1, kind="system")
         reviewed = System(name=system, version="1", model=Model(checkpoint=checkpoint), source=source)
         provenance = Provenance(
             tool_version="0.1.0",

@@ -3,6 +3,7 @@
 What the audit itself takes is marked slow; the quick tests put a bundle where the audit would.
 """
 
+import hashlib
 import json
 import shutil
 import stat
@@ -20,6 +21,7 @@ from tests.audit.cli.gate_desk import RATE, Desk, finding
 
 INSTALLED = {"requirement": "", "unsigned": "true"}
 RULES, AUDIT, JUDGE = "Read the rules from where the change cannot edit them", "Audit", "Judge"
+SECTION = "[federation.differential_privacy]"
 LEAKY = SYSTEM.replace("epsilon = 3.0", "epsilon = 1.0")
 """Claims less than it spends: dp.accounting fails."""
 
@@ -40,7 +42,8 @@ def audited(tmp_path: Path, status: str) -> dict[str, Callable[[Path], None]]:
     folder.mkdir()
     desk = Desk(folder)
     reason = "budget" if status == "inconclusive" else ""
-    desk.bundle(finding("dp.accounting", status, reason=reason, measurements=(RATE,)))
+    source = hashlib.sha256(SYSTEM.encode()).hexdigest()
+    desk.bundle(finding("dp.accounting", status, reason=reason, measurements=(RATE,)), source_sha256=source)
 
     def put(work: Path) -> None:
         shutil.copytree(desk.folder / "bundle", work / "bundle")
@@ -63,6 +66,8 @@ def test_the_verdict_is_the_exit_code_of_the_job(tmp_path: Path, status: str, co
     assert ran.work is not None
     log = json.loads(Path(ran.outputs["sarif"]).read_text())
     assert log["runs"][0]["properties"]["verdict"] == verdict
+    places = [result["locations"][0]["physicalLocation"] for result in log["runs"][0]["results"]]
+    assert {place["region"]["startLine"] for place in places} <= {SYSTEM.splitlines().index(SECTION) + 1}
     assert ran.outputs["report-sha256"] == report_id(ran.work / "bundle")
     assert verdict in ran.summary.lower()
 

@@ -152,3 +152,31 @@ def loaded_by(line: list[str]) -> set[str]:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_the_system_file_on_the_side_gives_lines_and_must_be_the_one_that_was_audited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = '[system]\nname = "ward"\nversion = "1"\n[federation.differential_privacy]\nunit = "example"\n'
+    Path("system.toml").write_text(text + "noise_multiplier = 1.0\nepsilon = 1.0\ndelta = 1e-5\n")
+    asked = ["--only", "dp.accounting", "--effort", "smoke", "--no-render"]
+    assert run(["run", "system.toml", "-o", "bundle", *asked]) == 0
+    Path("policy.toml").write_text('version = 1\nname = "house"\nfail_on = "low"\n')
+    judging = ["gate", "bundle", "--policy", "policy.toml", "--unsigned"]
+    told = {}
+    for line in (
+        [*judging, "--sarif", "gate.sarif", "--source", "system.toml"],
+        ["render", "bundle", "--format", "sarif", "-o", "render.sarif", "--source", "system.toml"],
+    ):
+        assert run(line) in (0, 1, 3)
+        [result] = json.loads(Path(f"{line[0]}.sarif").read_text())["runs"][0]["results"]
+        told[line[0]] = result["locations"][0]["physicalLocation"]["region"]["startLine"]
+    assert told == {"gate": 4, "render": 4}
+    assert run([*judging, "--source", "system.toml"]) == 2
+    assert run(["render", "bundle", "--format", "md", "-o", "a.md", "--source", "system.toml"]) == 2
+    Path("system.toml").write_text(text)
+    capsys.readouterr()
+    assert run([*judging, "--sarif", "other.sarif", "--source", "system.toml"]) == 2
+    assert "is not the system file that the report is about" in capsys.readouterr().err
+    assert not Path("other.sarif").exists()
