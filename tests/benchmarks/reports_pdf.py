@@ -1,6 +1,7 @@
 """How long the report takes on paper, beside a browser-like engine that prints our HTML page."""
 
 import re
+import time
 
 from reports_rows import Row, Sample, warm
 
@@ -16,7 +17,10 @@ TARGET = "<= 2 s, >= 3x faster"
 
 
 def paper(one: Sample, repeats: int) -> list[Row]:
-    """The PDF, warm, from a bundle on disk; the peer prints the HTML page of the same view, made beforehand."""
+    """The PDF, warm, from a bundle on disk; the peer prints the HTML page of the same view, made beforehand.
+
+    The peer needs so long that it is timed once, between two halves of our runs, its modules loaded beforehand.
+    """
     bundle = read_bundle(one.bundle)
     count = len(one.statement.report.findings)
     what, peer_name = f"PDF, {count} findings, 10 plots, warm", "weasyprint on our HTML"
@@ -35,6 +39,12 @@ def paper(one: Sample, repeats: int) -> list[Row]:
         [seconds] = warm(ours, repeats=repeats)
         return [Row(what, seconds, peer_name, None, TARGET, False, f"{note}; not compared: {error}")]
     page = _GRADIENT.sub("none", render_html(bundle_view(bundle)))
-    seconds, peer = warm(ours, lambda: HTML(string=page).write_pdf(), repeats=repeats)
+    HTML(string="<p>warm").write_pdf()
+    half = (repeats + 1) // 2
+    before = warm(ours, repeats=half)
+    began = time.perf_counter()
+    HTML(string=page).write_pdf()
+    peer = time.perf_counter() - began
+    seconds = max(before + warm(ours, repeats=half))
     met = first == again and seconds <= 2 and 3 * seconds <= peer
-    return [Row(what, seconds, peer_name, peer, TARGET, met, note)]
+    return [Row(what, seconds, peer_name, peer, TARGET, met, f"{note}; the peer once")]
