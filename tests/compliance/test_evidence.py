@@ -247,7 +247,9 @@ def test_coverage_counts_every_row_once_by_state_and_applicability() -> None:
     counted = coverage(rows)
     assert counted.count() == len(rows)
     assert counted.count("supported") == 2
-    assert sum(counted.count(applicability=word) for word in {one.applicability for one in rows}) == len(rows)
+    pairs = [(one.state, one.applicability) for one in rows]
+    assert dict(counted.cells) == {pair: pairs.count(pair) for pair in pairs}
+    assert len({applicability for _, applicability in counted.cells}) > 2
 
 
 def test_rows_and_claims_are_read_without_a_numerical_library_and_without_httpx() -> None:
