@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any, NoReturn, cast
 
@@ -46,7 +46,8 @@ def canonical_json(value: object) -> bytes:
             return text
         if type(value) is int and -_LARGEST_INTEGER <= value <= _LARGEST_INTEGER:
             return b"%d" % value
-        return _PLAIN.encode(_plain(value)).encode("utf-8")
+        odd: list[float] = []
+        return _with_numbers(_PLAIN.encode(_plain(value, odd)), odd).encode("utf-8")
     except (_NotPlainError, TypeError, UnicodeEncodeError, RecursionError):
         pass  # RFC 8785 has something of its own to say about it
     try:
@@ -57,6 +58,7 @@ def canonical_json(value: object) -> bytes:
         raise ReportError("json.utf8", f"a string has no canonical form: {error}") from error
 
 
+_ODD_NUMBER = re.compile(r'"\\u0000([0-9]+)"')
 _PLAIN = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -78,11 +80,20 @@ class _NotPlainError(Exception):
     """A value that Python's own writer would not write as RFC 8785 does."""
 
 
-def _plain(value: object) -> object:
+def _with_numbers(text: str, odd: Sequence[float]) -> str:
+    """Return the text with each number in its place; a string that looks like such a place is left to RFC 8785."""
+    if not odd:
+        return text
+    if len(_ODD_NUMBER.findall(text)) != len(odd):
+        raise _NotPlainError
+    return _ODD_NUMBER.sub(lambda found: rfc8785.dumps(odd[int(found[1])]).decode(), text)
+
+
+def _plain(value: object, odd: list[float]) -> object:
     """Return an equal value that Python's writer, ten times as fast, writes to the same bytes as RFC 8785 asks for.
 
-    Both write strings alike. Numbers differ in whole floats (`1.0`) and beyond 1e-4 to 1e16, the order of members in
-    names beyond ASCII.
+    Both write strings alike. Numbers differ in whole floats (`1.0`) and beyond 1e-4 to 1e16: such a one goes to `odd`,
+    and its number there stands for it. The order of members differs in names beyond ASCII.
     """
     kind = type(value)
     if kind is str or value is None or kind is bool:
@@ -92,15 +103,18 @@ def _plain(value: object) -> object:
     if kind is dict:
         members = cast("dict[str, object]", value)
         if "".join(members).isascii():
-            return {name: _plain(member) for name, member in members.items()}
+            return {name: _plain(member, odd) for name, member in members.items()}
     elif kind is list or kind is tuple:
-        return [_plain(one) for one in cast("list[object]", value)]
+        return [_plain(one, odd) for one in cast("list[object]", value)]
     elif kind is float:
         number = cast("float", value)
         if number == 0:
             return 0
         if 1e-4 <= abs(number) < 1e15:
             return int(number) if number.is_integer() else number
+        if math.isfinite(number):
+            odd.append(number)
+            return f"\x00{len(odd) - 1}"
     raise _NotPlainError
 
 

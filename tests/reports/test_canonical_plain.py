@@ -29,6 +29,16 @@ def test_every_value_is_written_as_the_peer_writes_it(value: Any) -> None:
     assert canonical_json(value) == rfc8785.dumps(value)
 
 
+PLACES = ["\x000", "\x001", "\x0099", "\x00", '"\x000"', "\\u00000"]
+
+
+@given(st.lists(st.sampled_from([*PLACES, *EDGES]), max_size=6), st.dictionaries(st.sampled_from(PLACES), NUMBERS))
+def test_text_that_looks_like_the_place_of_a_number_stays_text(listed: list[Any], members: dict[str, Any]) -> None:
+    values: tuple[Any, ...] = (listed, members, {"a": listed, "b": members})
+    for value in values:
+        assert canonical_json(value) == rfc8785.dumps(value)
+
+
 @given(st.floats(1e-5, 1e17))
 def test_every_usual_number_is_written_as_the_peer_writes_it(number: float) -> None:
     assert canonical_json([number, -number]) == rfc8785.dumps([number, -number])
