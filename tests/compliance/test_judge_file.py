@@ -61,7 +61,9 @@ def test_the_file_of_the_format_description_is_read(tmp_path: Path) -> None:
 def test_an_address_and_a_model_are_enough(tmp_path: Path) -> None:
     judge = load(tmp_path, LEAST)
     assert (judge.cassette_mode, judge.max_classification, judge.samples) == ("off", "internal", None)
-    assert judge.members[0].max_concurrency == 4
+    assert (judge.temperature, judge.seed, judge.max_tokens, judge.context_tokens) == (0, 7, 700, 8000)
+    [member] = judge.members
+    assert (member.max_concurrency, member.timeout_s, member.deadline_s, member.max_retries) == (4, 60, 600, 4)
 
 
 @pytest.mark.parametrize("name", ["LLM_API_KEY", "A_API_KEY_2", "OPENAI_API_KEY", "X9_API_KEY_10"])

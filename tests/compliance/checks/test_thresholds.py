@@ -116,6 +116,8 @@ def test_the_day_before_the_test_is_beforehand(tmp_path: Path) -> None:
 def test_a_test_after_the_placing_on_the_market_decides_nothing(tmp_path: Path) -> None:
     found = answer(tmp_path, [membership(measured(0.001, 0.009))], placed_on_market=date(2027, 5, 31))
     assert (found.status, found.reason) == (Status.INCONCLUSIVE, "placed-before-test")
+    same_day = answer(tmp_path, [membership(measured(0.001, 0.009))], placed_on_market=date(2027, 6, 1))
+    assert same_day.status is Status.PASS
     found = answer(tmp_path, [membership(measured(0.02, 0.04))], placed_on_market=date(2027, 5, 31))
     assert found.status is Status.FAIL  # a broken promise is broken whenever
 

@@ -16,6 +16,7 @@ from compliance.llm.fake import Drip, FakeModel, Hang, Huge, Redirect, Request, 
 from compliance.llm.sending import Reached, Sender, retry_after_seconds
 from tests.compliance.llm.asking import NOON, VirtualTime, endpoint
 
+KEY = "sk-canary-0123456789"
 BODY = b'{"messages": []}'
 
 
@@ -228,8 +229,8 @@ def test_who_waits_to_try_again_holds_no_slot() -> None:
 
 
 def test_a_refused_key_is_told_by_the_name_of_its_variable() -> None:
-    to = endpoint(key=lambda: "sk-canary-0123456789", api_key_env="LLM_API_KEY")
-    error = failure(Status(401, "bad key sk-canary-0123456789"), to=to)
+    to = endpoint(key=lambda: KEY, api_key_env="LLM_API_KEY")
+    error = failure(Status(401, f"bad key {KEY}"), to=to)
     assert "LLM_API_KEY" in error.message
     assert "canary" not in f"{error}{error.args}"
     assert "api_key_env" in failure(Status(401)).hint
@@ -240,6 +241,9 @@ def test_a_redirect_is_told_and_not_followed() -> None:
     with pytest.raises(EndpointError, match=r"redirects to https://evil\.example/\?\[31m; it was not followed"):
         post(through=transport(model))
     assert len(model.requests) == 1
+    echoed = failure(Redirect(f"https://evil.example/{KEY}"), to=endpoint(key=lambda: KEY))
+    assert "evil.example" in echoed.message
+    assert "canary" not in f"{echoed}{echoed.args}"
 
 
 def test_nothing_is_asked_for_that_could_be_larger_than_what_is_counted() -> None:
