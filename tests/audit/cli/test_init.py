@@ -21,6 +21,7 @@ from reports.keys import generate
 from reports.model import Artifact, Definition, Noun, System
 from reports.policy import Policy, load_policy
 from reports.trust import KeyEntry, TrustFile, load_trust
+from tests.reports.authority import TSA
 
 NAMES = ("system.toml", "policy.toml", "trust.toml")
 SECTION = re.compile(r"^#(?=[A-Za-z\[\"])", re.MULTILINE)
@@ -139,10 +140,13 @@ def test_the_trust_file_trusts_nobody_until_a_key_is_listed(written: Path) -> No
     write_key_pair(written / "auditor.key", generate("ed25519"), None)
     full = written / "full.toml"
     full.write_text(uncommented(written / "trust.toml"), encoding="utf-8")
-    [key] = load_trust(full).keys
+    (written / "tsa.pem").write_bytes(TSA.pem)
+    full_trust = load_trust(full)
+    [key] = full_trust.keys
     assert (key.role, key.revoked_reason) == ("auditor", "retired")
+    assert [authority.name for authority in full_trust.authorities] == ["CN=Test TSA"]
     known = {*TrustFile.model_fields, *(f"keys.{name}" for name in KeyEntry.model_fields)}
-    assert set(keys_in(tomllib.loads(full.read_text()))) >= known - {"keys.public_key_pem", "timestamp_authorities"}
+    assert set(keys_in(tomllib.loads(full.read_text()))) >= known - {"keys.public_key_pem"}
 
 
 def test_every_section_and_key_of_a_system_file_is_there_and_loads(written: Path) -> None:
