@@ -133,6 +133,12 @@ class Sheet:
         steps = "L".join(f"{coordinate(x)} {coordinate(y)}" for x, y in points)
         self.marks.append(f'<path class="{kind}" d="M{steps}{"Z" if closed else ""}"/>')
 
+    def whisker(self, low: float, high: float, y: float) -> None:
+        """Draw an interval between two abscissae, its ends crossed."""
+        left, right, middle, top, bottom = (coordinate(v) for v in (low, high, y, y - 4, y + 4))
+        steps = f"M{left} {middle}H{right}M{left} {top}V{bottom}M{right} {top}V{bottom}"
+        self.marks.append(f'<path class="whisker" d="{steps}"/>')
+
     def box(self, at: Point, size: Point, kind: str) -> None:
         """Draw a rectangle of a CSS class, `at` its upper left corner."""
         (x, y), (width, height) = at, size

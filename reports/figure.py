@@ -35,11 +35,12 @@ class Table:
 
 
 def table_of(plot: Plot) -> Table:
-    """Return the numbers behind a plot, at most about `TABLE_ROWS` rows of them, evenly chosen."""
+    """Return the numbers behind a plot, at most about `TABLE_ROWS` rows, evenly chosen; no column that says nothing."""
     columns, rows, total = _rows_of(plot)
     kept = evenly(rows, TABLE_ROWS)
     caption = f"Data of: {plot.title}" + (f" ({len(kept)} of {total} rows)" if len(kept) < total else "")
-    return Table(caption, columns, tuple(kept))
+    told = [at for at in range(len(columns)) if at == 0 or any(row[at] for row in kept)]
+    return Table(caption, tuple(columns[at] for at in told), tuple(tuple(row[at] for at in told) for row in kept))
 
 
 def evenly(items: Sequence[T], most: int) -> Sequence[T]:

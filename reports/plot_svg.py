@@ -104,9 +104,7 @@ def _intervals(plot: IntervalsPlot) -> Sheet:
         y = 12 + index * line + line / 2
         sheet.text((left - 14, y + 4), shortened(row.label, left - 14), anchor="end")
         if row.low is not None and row.high is not None:
-            sheet.line((scale(row.low), y), (scale(row.high), y), "whisker")
-            for end in (row.low, row.high):
-                sheet.line((scale(end), y - 4), (scale(end), y + 4), "whisker")
+            sheet.whisker(scale(row.low), scale(row.high), y)
         if row.limit is not None:
             sheet.line((scale(row.limit), y - 11), (scale(row.limit), y + 11), "limit")
         if row.control is not None:

@@ -145,6 +145,8 @@ class FindingView:
     """A machine's word for why there is no decision, or empty."""
     numbers: tuple[NumberRow, ...]
     """Its measurements."""
+    confidence: str
+    """Of every interval among them where all have the same, or empty."""
     key_number: NumberRow | None
     """The measurement that decides: the first with a limit, else the first."""
     paragraphs: tuple[Paragraph, ...]
@@ -239,6 +241,7 @@ def _images_figure(plot: ImagesPlot, shelf: Shelf) -> Figure:
 def finding_view(finding: Finding, report: Report, shelf: Shelf) -> FindingView:
     """Return a finding as people read it."""
     rows = tuple(number_row(measurement) for measurement in finding.measurements)
+    levels = {row.confidence for row in rows if row.confidence}
     figures = tuple(figure for digest in finding.evidence if (figure := figure_of(digest, shelf)))
     cited = [shelf.pieces[digest] for digest in finding.evidence if digest in shelf.pieces]
     named = [piece for piece in cited if piece.media_type != PNG_MEDIA_TYPE][:MOST_LINKS]  # the plots show the images
@@ -263,6 +266,7 @@ def finding_view(finding: Finding, report: Report, shelf: Shelf) -> FindingView:
         detail=finding.detail,
         reason=finding.reason,
         numbers=rows,
+        confidence=levels.pop() if len(levels) == 1 else "",
         key_number=next((row for row in rows if row.limit), rows[0] if rows else None),
         paragraphs=tuple(paragraph(control) for control in finding.controls),
         figures=figures,

@@ -4,14 +4,16 @@ import itertools
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reports.model import ControlRow, Report, Status
 from reports.view_finding import finding_anchor
 from reports.wording import STATE_WORD, STATUS_WORD, STRENGTH_LETTER, Paragraph, paragraph, phrase
 
 MOST_LINKS = 4
-"""Findings named beside an article; its duties name them all."""
+"""Checks named beside an article; its duties name them all."""
+MOST_BEARING = 24
+"""Checks named beside a paragraph."""
 ASKED_AGAIN = "Then the auditor asks again."
 """What a next step that mends something ends in; said once above them."""
 _APPLIES_OR_WILL = ("applies", "not_yet", "transitional", "with_high_risk")
@@ -31,6 +33,8 @@ class Link:
     """The machine's word."""
     word: str
     """The people's word."""
+    count: int = 1
+    """How many findings of the check with this status it stands for; it leads to the first."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class DutyRow:
     next_step: str
     """Who does what."""
     links: tuple[Link, ...]
-    """The findings that count."""
+    """The findings that count, one link a check and answer."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,9 @@ class ParagraphRow:
     paragraph: Paragraph
     """Where it stands."""
     links: tuple[Link, ...]
-    """Gravest first; checks that were not asked are left out."""
+    """One a check and answer, gravest first, at most `MOST_BEARING`; checks that were not asked are left out."""
+    more: int
+    """How many more there are."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +106,9 @@ class ArticleRow:
     total: int
     """Duties counted."""
     links: tuple[Link, ...]
-    """The findings that count for any of them, gravest first, at most `MOST_LINKS`."""
+    """The checks that count for any of them, gravest answer first, at most `MOST_LINKS`."""
     more: int
-    """How many more findings count."""
+    """How many more there are."""
 
 
 @dataclass(frozen=True)
@@ -203,12 +209,21 @@ def articles_of(report: Report) -> tuple[ArticleRow, ...]:
 
 
 def _article(article: str, rows: Sequence[ControlRow], links: Mapping[str, Link]) -> ArticleRow:
-    bearing = [links[print_] for print_ in dict.fromkeys(p for row in rows for p in row.findings) if print_ in links]
-    bearing.sort(key=lambda link: _GRAVEST_FIRST.index(Status(link.status)))
+    bearing = _gathered((print_ for row in rows for print_ in row.findings), links)
     cells = _cells([row.state for row in rows], rows)
     return ArticleRow(
         paragraph(article), cells, len(rows), tuple(bearing[:MOST_LINKS]), max(len(bearing) - MOST_LINKS, 0)
     )
+
+
+def _gathered(prints: Iterable[str], links: Mapping[str, Link]) -> list[Link]:
+    """Return the findings as one link a check and answer, gravest first."""
+    alike: dict[tuple[str, str], list[Link]] = {}
+    for print_ in dict.fromkeys(prints):
+        if link := links.get(print_):
+            alike.setdefault((link.check, link.status), []).append(link)
+    bearing = [replace(found[0], count=len(found)) for found in alike.values()]
+    return sorted(bearing, key=lambda link: _GRAVEST_FIRST.index(Status(link.status)))
 
 
 def _cells(states: Sequence[str], rows: Sequence[ControlRow] = ()) -> tuple[HeatCell, ...]:
@@ -247,22 +262,26 @@ def _duty(row: ControlRow, links: dict[str, Link]) -> DutyRow:
         strength=str(row.strength or ""),
         missing=", ".join(row.missing),
         next_step=row.next_step,
-        links=tuple(links[print_] for print_ in row.findings if print_ in links),
+        links=tuple(_gathered(row.findings, links)),
     )
 
 
 def paragraphs_of(report: Report) -> tuple[ParagraphRow, ...]:
     """Return the paragraphs that findings name, in the order of the law, each with those findings."""
     links = _links(report)
-    by_control: dict[str, list[tuple[int, Link]]] = defaultdict(list)
+    by_control: dict[str, list[str]] = defaultdict(list)
     for finding in report.findings:
         if finding.status is not Status.SKIPPED:
             for control in finding.controls:
-                by_control[control].append((_GRAVEST_FIRST.index(finding.status), links[finding.fingerprint]))
+                by_control[control].append(finding.fingerprint)
     return tuple(
-        ParagraphRow(paragraph(control), tuple(link for _, link in sorted(found, key=lambda pair: pair[0])))
-        for control, found in sorted(by_control.items(), key=lambda item: _order(item[0]))
+        _paragraph_row(control, _gathered(prints, links))
+        for control, prints in sorted(by_control.items(), key=lambda item: _order(item[0]))
     )
+
+
+def _paragraph_row(control: str, bearing: Sequence[Link]) -> ParagraphRow:
+    return ParagraphRow(paragraph(control), tuple(bearing[:MOST_BEARING]), max(len(bearing) - MOST_BEARING, 0))
 
 
 def _order(control: str) -> tuple[tuple[int, str], ...]:

@@ -15,7 +15,7 @@ _RESULT_SHAPE = {"passed": STATUS_SHAPE[Status.PASS], "failed": STATUS_SHAPE[Sta
 FINDINGS = "findings"
 """The rule that only repeats what each finding says of itself."""
 MOST_NAMED = 60
-"""Findings named in one row; section 4 has them all."""
+"""Checks named in one row; section 4 has them all."""
 _REPEATED = {
     Outcome.FAIL: "Each failed, at a severity that this policy lets nobody pass with.",
     Outcome.INCOMPLETE: "Each broke and says nothing of the system.",
@@ -26,12 +26,14 @@ _REPEATED = {
 
 @dataclass(frozen=True)
 class Named:
-    """A finding that a judgement speaks of."""
+    """A finding that a judgement speaks of, or several of one check."""
 
     subject: str
-    """Check and key."""
+    """Check, and the key where there is one finding."""
     anchor: str
-    """Of the finding."""
+    """Of the finding, or of the first."""
+    count: int = 1
+    """How many findings."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class JudgementRow:
     rule: str
     """Place in the policy."""
     subject: str
-    """Check and key, or empty; of several findings all, with commas."""
+    """Check and key, or empty; of several findings their checks, with commas."""
     anchor: str
     """Of the only finding, or empty."""
     message: str
@@ -51,9 +53,9 @@ class JudgementRow:
     waiver: str = ""
     """Id of the waiver that excuses it, or empty."""
     findings: tuple[Named, ...] = ()
-    """The findings that it speaks of, at most `MOST_NAMED`."""
+    """The findings that it speaks of, by check, at most `MOST_NAMED`."""
     more: int = 0
-    """How many more findings it speaks of."""
+    """How many more checks it speaks of."""
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,17 @@ def _rows(judgements: Sequence[Judgement]) -> Iterator[JudgementRow]:
 
 
 def _gathered_row(outcome: Outcome, judgements: Sequence[Judgement]) -> JudgementRow:
-    named = tuple(_named(one) for one in judgements[:MOST_NAMED])
-    more = len(judgements) - len(named)
-    subject = ", ".join(one.subject for one in named) + (f" and {number(more)} more" if more else "")
-    return JudgementRow(str(outcome), FINDINGS, subject, "", _REPEATED[outcome], "", named, more)
+    checks: dict[str, list[Judgement]] = {}
+    for judgement in judgements:
+        checks.setdefault(judgement.check, []).append(judgement)
+    named = [
+        _named(found[0]) if len(found) == 1 else Named(check, _named(found[0]).anchor, len(found))
+        for check, found in checks.items()
+    ]
+    more = max(len(named) - MOST_NAMED, 0)
+    told = [f"{one.subject} ({number(one.count)})" if one.count > 1 else one.subject for one in named[:MOST_NAMED]]
+    subject = ", ".join(told) + (f" and {number(more)} more" if more else "")
+    return JudgementRow(str(outcome), FINDINGS, subject, "", _REPEATED[outcome], "", tuple(named[:MOST_NAMED]), more)
 
 
 def _row(judgement: Judgement) -> JudgementRow:

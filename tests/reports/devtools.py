@@ -85,8 +85,8 @@ class Browser:
         """Give the window a size in CSS pixels."""
         self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
-    def media(self, scheme: str = "light", medium: str = "screen") -> None:
-        """Choose the colour scheme that the reader prefers, and screen or print."""
+    def media(self, scheme: str = "light", medium: str = "") -> None:
+        """Choose the colour scheme that the reader prefers; `medium` print shows on the screen what paper would get."""
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.ask("Emulation.setEmulatedMedia", media=medium, features=features)
 
