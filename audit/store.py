@@ -184,7 +184,7 @@ class RunStore:
         Raises:
             RunStoreError: `run.damaged`.
         """
-        if not list(self._database.rows("SELECT state FROM check_state WHERE check_id = ?", (check_id,))):
+        if not self._database.rows("SELECT state FROM check_state WHERE check_id = ?", (check_id,)):
             return None
         rows = self._database.rows("SELECT json FROM finding WHERE check_id = ? ORDER BY position", (check_id,))
         try:

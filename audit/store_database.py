@@ -139,10 +139,10 @@ class StoreDatabase:
         with self._guarded():
             self._connection.close()
 
-    def rows(self, query: str, given: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
-        """Yield what a query gives."""
+    def rows(self, query: str, given: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Return what a query gives."""
         with self._guarded():
-            yield from self._connection.execute(query, given)
+            return self._connection.execute(query, given).fetchall()
 
     def write(self, table: str, rows: Iterable[Sequence[object]]) -> None:
         """Write rows, replacing those with the same key; tables that show what came first get their place last."""
@@ -176,7 +176,7 @@ class StoreDatabase:
     def is_empty(self) -> bool:
         """Whether nothing has been finished yet."""
         counts = "SELECT EXISTS (SELECT 1 FROM trial), EXISTS (SELECT 1 FROM check_state)"
-        return not any(next(self.rows(counts)))
+        return not any(self.rows(counts)[0])
 
     def precedes_all(self, key: str) -> bool:
         """Tell whether a row of `run` was written before every trial and every finding."""
