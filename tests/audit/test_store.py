@@ -140,7 +140,7 @@ def test_another_question_is_not_answered_from_the_store(bundle: Path) -> None:
             ctx = context(store)
             for purpose in ("p", "q", "p"):  # a purpose that is named again asks again
                 list(ctx.map(squared, [5, 1, 2, 3], purpose=purpose))
-        assert RAN == [0, 1, 2, 3, 5, *(5, 1, 2, 3) * 2]
+        assert [0, 1, 2, 3, 5, *(5, 1, 2, 3) * 2] == RAN
     with resumed(bundle) as store:
         bind(store)
         list(context(store).map(large, [5, 1, 2, 3], purpose="p"))
