@@ -9,8 +9,10 @@ from reports.model import (
     Artifact,
     Auditor,
     Basis,
+    Claims,
     Confidentiality,
     ControlRow,
+    DifferentialPrivacy,
     Document,
     ErasureRequest,
     Federation,
@@ -18,6 +20,7 @@ from reports.model import (
     Measurement,
     Model,
     Remedy,
+    SecureAggregation,
     Severity,
     Status,
     Strength,
@@ -26,9 +29,22 @@ from reports.model import (
     fingerprint,
 )
 from reports.nouns import Effort, printable
-from reports.plot import HeatPlot, ImageRow, ImagesPlot, LinePlot, LineSeries
+from reports.plot import (
+    HeatPlot,
+    HistogramPlot,
+    HistogramSample,
+    ImageRow,
+    ImagesPlot,
+    IntervalRow,
+    IntervalsPlot,
+    LinePlot,
+    LineSeries,
+    OperatingPoint,
+    RocPlot,
+    RocSeries,
+)
 from reports.png import PNG_MEDIA_TYPE
-from reports.verdict import Judgement, Verdict
+from reports.verdict import Judgement, Outcome, Verdict, WaiverState
 from reports.view import Signer, View, view_of
 from tests.reports.sample_plots import Shelves, digit
 from tests.reports.sample_report import Sample, assemble
@@ -66,6 +82,13 @@ def report_of(word: str) -> tuple[Sample, Verdict]:
         ImagesPlot(title=short, score=short, rows=(ImageRow(label=short, true=png, score=0.5),)),
         HeatPlot(title=short, rows=(short,), columns=(short,), states=((Status.PASS,),)),
         LinePlot(title=short, x=short, y=short, series=(LineSeries(label=short, x=(1.0, 2.0), y=(1.0, 2.0)),)),
+        IntervalsPlot(title=short, x=short, rows=(IntervalRow(label=short, value=0.5, low=0.1, high=0.9),)),
+        HistogramPlot(title=short, x=short, edges=(0.0, 1.0), samples=(HistogramSample(label=short, counts=(1,)),)),
+        RocPlot(
+            title=short,
+            series=(RocSeries(label=short, fpr=(0.1, 1.0), tpr=(0.2, 1.0)),),
+            points=(OperatingPoint(label=short, fpr=0.1, tpr=0.2),),
+        ),
     )
     cited = tuple(shelves.plot(plot, "a plot") for plot in plots)
     path = word.replace("/", "").replace("\\", "").strip(".") or "x"
@@ -82,15 +105,21 @@ def report_of(word: str) -> tuple[Sample, Verdict]:
 
     system = System(
         name=short, version=short, provider=short, intended_purpose=word, annex_iii_area=short, law_version=short,
-        conditions=(short,), federation=Federation(framework=short), model=Model(checkpoint=artifact, task=short),
+        conditions=(short,), claims=Claims(unlearned=(short,)),
+        federation=Federation(
+            framework=short, aggregation=short,
+            secure_aggregation=SecureAggregation(protocol=short, prg=short, beacon_source=short),
+            differential_privacy=DifferentialPrivacy(accountant=short),
+        ),
+        model=Model(checkpoint=artifact, task=short),
         updates=(Update(path=artifact, kind="delta", client=short),),
         unlearning=(ErasureRequest(id=short, kind="client", method=short),),
         documents=(Document(path=artifact, kind=short),), source=artifact,
     )  # fmt: skip
     provenance = sample_provenance().model_copy(
         update={
-            "auditor": Auditor(name=short, organisation=short), "only": (short,), "skip": (short,), "nonce": short,
-            "python": short, "platform": short, "packages": {short: short}, "effort": Effort.SMOKE,
+            "auditor": Auditor(name=short, organisation=short), "tool_version": short, "only": (short,),
+            "skip": (short,), "nonce": short, "python": short, "platform": short, "packages": {short: short}, "effort": Effort.SMOKE,
         }
     )  # fmt: skip
     findings = [found("a.fail", Status.FAIL), found("a.skip", Status.SKIPPED), found("a.pass", Status.PASS)]
@@ -101,9 +130,10 @@ def report_of(word: str) -> tuple[Sample, Verdict]:
     )  # fmt: skip
     sample = assemble(findings, shelves, system, provenance=provenance, controls=(row,))
     judgement = Judgement(rule=short, check=short, key=short, outcome="fail", code=short, message=word)
+    excused = judgement.model_copy(update={"outcome": Outcome.WAIVED, "waiver": short})
     verdict = Verdict(
-        result="failed", system=short, policy_name=short, policy_sha256="0" * 64, waivers=(), judgements=(judgement,),
-        today=datetime(2026, 11, 22, tzinfo=UTC).date(),
+        result="failed", system=short, policy_name=short, policy_sha256="0" * 64, judgements=(judgement, excused),
+        waivers=(WaiverState(id=short, state="applied"),), today=datetime(2026, 11, 22, tzinfo=UTC).date(),
     )  # fmt: skip
     return sample, verdict
 
@@ -111,5 +141,5 @@ def report_of(word: str) -> tuple[Sample, Verdict]:
 def view_of_word(word: str) -> View:
     """Return the view of the report in which every free text is `word`."""
     sample, verdict = report_of(word)
-    signers = [Signer(word, word)]
+    signers = [Signer(word, word, word)]
     return view_of(sample.statement, lookup=sample.contents.get, signers=signers, verdict=verdict)

@@ -207,5 +207,5 @@ def test_the_verdict_stands_first_and_names_its_policy() -> None:
     page = Page(render_html(view_of(made.statement, lookup=made.contents.get, verdict=verdict)))
     first = next(e for e in page.every("section") if e.attributes["id"] == "s1").text
     assert first.index("Verdict: failed") < first.index("Gravest findings")
-    assert "by the policy “plain” on 2026-11-22: 1 of 1 judgement blocks." in first
+    assert "by the policy “plain” on 2026-11-22: 1 of 2 judgements blocks." in first
     assert "Verdict" not in Page(render_html(view())).text  # without a policy there is none
