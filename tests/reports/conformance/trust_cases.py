@@ -1,14 +1,16 @@
 """Cases of the trust file: step 1, and the keys whose signatures do not count (step 13)."""
 
+import os
+from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, rsa, x25519
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from reports.keyfile import private_pem
 from tests.reports.conformance.cases import add, case
-from tests.reports.conformance.world import AUDITOR, TRUST, World
+from tests.reports.conformance.world import AUDITOR, TRUST, World, fixed_key
 
 AUDITOR_ENTRY, PROVIDER_ENTRY = TRUST["keys"]
 
@@ -30,6 +32,17 @@ def appended(text: str) -> Any:
     return append
 
 
+def written(world: World, data: bytes) -> None:
+    (world.folder / "trust.toml").write_bytes(data)
+
+
+def pipe(path: Path) -> None:
+    """A FIFO in place of a file."""
+    path.unlink()
+    os.mkfifo(path)
+
+
+NOON = "2026-01-01T12:00:00Z"
 add("trust-not-found", "trust.not_found", "No trust file.", lambda world: (world.folder / "trust.toml").unlink())
 add("trust-no-toml", "trust.syntax", "No TOML.", appended("[[\n"))
 add("trust-unknown-key", "trust.syntax", "A slip in a key's name must not loosen the rules.", trust(witheld='"deny"'))
@@ -39,6 +52,21 @@ add("trust-bool-as-version", "trust.syntax", "Nor is it version 1.", trust(versi
 add("trust-no-version", "trust.syntax", "No version.", trust(version=None))
 add("trust-bool-as-number", "trust.syntax", "true is no number of days.", trust(max_age_days="true"))
 add("trust-negative", "trust.syntax", "Fewer than no signatures.", trust(require={"auditor": -1}))
+add("trust-withheld-word", "trust.syntax", "A third answer to a question of two.", trust(withheld='"maybe"'))
+add("trust-text-as-bool", "trust.syntax", "A word is no yes.", trust(require_timestamp='"true"'))
+add("trust-fraction", "trust.syntax", "Half a signature.", trust(require={"auditor": 0.5}))
+add(
+    "trust-reason-word",
+    "trust.syntax",
+    "A reason that nobody knows.",
+    auditor(revoked_at=NOON, revoked_reason='"lost"'),
+)
+add("trust-too-large", "trust.syntax", "More than 1 MiB.", appended("#" * (1 << 20)))
+add("trust-no-utf8", "trust.syntax", "Not UTF-8.", lambda world: written(world, b"version = 1 # \xff"))
+add("trust-nul", "trust.syntax", "A control character in a name.", auditor(name='"A\\u0000"'))
+add("trust-pipe", "trust.not_found", "A pipe would never end.", lambda world: pipe(world.folder / "trust.toml"))
+add("trust-key-pipe", "trust.key", "Nor would a key in one.", lambda world: pipe(world.folder / "auditor.pub"))
+add("trust-both-keys", "trust.syntax", "Two keys in one entry.", auditor(public_key_pem='"x"'))
 add("trust-no-name", "trust.syntax", "A key without a name.", auditor(name=None))
 add("trust-no-key", "trust.syntax", "An entry without a key.", auditor(public_key=None))
 add("trust-reason-alone", "trust.syntax", "Revoked, but when?", auditor(revoked_reason='"retired"'))
@@ -109,7 +137,7 @@ def rsa_key(world: World) -> None:
     key_file(foreign(numbers))(world)
 
 
-for curve in (ec.SECP256K1(), ec.SECP384R1()):
+for curve in (ec.SECP256K1(), ec.SECP384R1(), ec.SECP521R1()):
     add(
         f"trust-{curve.name}",
         "trust.key_algorithm",
@@ -121,6 +149,20 @@ add(
     "trust.key_algorithm",
     "Nor is Ed448.",
     key_file(foreign(ed448.Ed448PrivateKey.from_private_bytes(b"\7" * 57).public_key())),
+)
+add(
+    "trust-dsa",
+    "trust.key_algorithm",
+    "Nor is DSA.",
+    key_file(
+        foreign(dsa.DSAPublicNumbers(4, dsa.DSAParameterNumbers((1 << 2047) + 1, (1 << 255) + 95, 2)).public_key())
+    ),
+)
+add(
+    "trust-x25519",
+    "trust.key_algorithm",
+    "Nor is a key that agrees and cannot sign.",
+    key_file(foreign(x25519.X25519PrivateKey.from_private_bytes(b"\7" * 32).public_key())),
 )
 for name, point in {"identity": 1, "order-two": 2**255 - 20, "order-four": 0, "beyond-p": 2**255 - 18}.items():
     add(
@@ -157,3 +199,50 @@ add(
     "Compromised afterwards: without a time-stamp, who says when it was signed?",
     auditor(revoked_at="2026-11-21T00:00:00Z", revoked_reason='"compromised"'),
 )
+
+
+def second(**keys: Any) -> Any:
+    """The case of a trust file that lists a second auditor, who did not sign."""
+
+    def tamper(world: World) -> None:
+        (world.folder / "second.pub").write_bytes(fixed_key(3).public.to_pem())
+        other = {"name": '"B. Auditor"', "role": '"auditor"', "public_key": '"second.pub"'}
+        world.write_trust(**{"keys": [AUDITOR_ENTRY, PROVIDER_ENTRY, other]} | keys)
+
+    return tamper
+
+
+add("role-unused-key", "", "A listed key that did not sign is not missed.", second())
+add("role-two-of-two", "signature.threshold", "Two auditors are required; one signed.", second(require={"auditor": 2}))
+add("role-any-of-two", "", "One of two auditors is required.", second(require={"auditor": 1}))
+add(
+    "role-not-theirs",
+    "signature.threshold",
+    "The provider signed, and is no auditor.",
+    second(require={"auditor": 2, "provider": 1}),
+)
+add("role-only-provider", "", "Who signed beside them does no harm.", trust(require={"provider": 1}))
+add(
+    "role-swapped",
+    "signature.threshold",
+    "By this trust file both keys are the auditors'.",
+    trust(keys=[AUDITOR_ENTRY, PROVIDER_ENTRY | {"role": '"auditor"'}]),
+)
+add(
+    "role-both-auditors",
+    "",
+    "Two keys in one role, both signed, both are required.",
+    trust(keys=[AUDITOR_ENTRY, PROVIDER_ENTRY | {"role": '"auditor"'}], require={"auditor": 2}),
+)
+
+
+@case("role-one-stays", "", "One auditor's key was retired, the other's signature is enough.")
+def one_stays(world: World) -> None:
+    retired = AUDITOR_ENTRY | {"revoked_at": NOON, "revoked_reason": '"retired"'}
+    world.write_trust(keys=[retired, PROVIDER_ENTRY | {"role": '"auditor"'}], require={"auditor": 1})
+
+
+@case("role-both-needed", "signature.threshold", "The same where two are required.")
+def both_needed(world: World) -> None:
+    retired = AUDITOR_ENTRY | {"revoked_at": NOON, "revoked_reason": '"retired"'}
+    world.write_trust(keys=[retired, PROVIDER_ENTRY | {"role": '"auditor"'}], require={"auditor": 2})
