@@ -1,10 +1,12 @@
 """The judge believes no reader by its word: quotes exist, instructions are noticed, doubt and silence are said."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
+import numpy as np
 import pytest
 
+from compliance.agreement import krippendorff_alpha
 from compliance.aireg import shipped_dataset
 from compliance.errors import CalibrationError
 from compliance.judge.planted import Planted
@@ -249,8 +251,20 @@ def test_members_that_disagree_give_no_band_and_their_agreement_is_told() -> Non
     assert all(one.score == 2 for one in judged.assessments)  # the lower of two
     agreeing = read([document()], duties(), honest, honest, pairs=0)
     assert agreeing.assessments[0].band == "no_gap_found"
-    assert judged.panel_alpha is None or judged.panel_alpha < 0.5
+    assert judged.panel_alpha is not None and judged.panel_alpha < 0
+    assert read([document()], duties(), honest, pairs=0).panel_alpha is None  # one member agrees with nobody
     assert [reader.member for reader in judged.readers] == ["reader", "reader-1"]
+
+
+def test_the_agreement_of_a_panel_is_krippendorff_s_over_what_was_asked() -> None:
+    ids = ("EU-AIA:9(1)", "EU-AIA:9(2)(a)", "EU-AIA:10(3)", "EU-AIA:15(4)")
+    given = {"EU-AIA:9(1)": (5, 4), "EU-AIA:9(2)(a)": (1, 2), "EU-AIA:10(3)": (3, 3), "EU-AIA:15(4)": (2, 4)}
+
+    def member(number: int) -> Callable[[Asked], Mapping[str, object]]:
+        return lambda asked: says("partially_supports", given[asked.citation][number], [SENTENCE])
+
+    judged = read([document()], duties(*ids), member(0), member(1), pairs=0)
+    assert judged.panel_alpha == krippendorff_alpha(np.array([given[one] for one in ids], dtype=float).T)
 
 
 def test_a_reader_without_a_calibration_gives_no_band() -> None:
