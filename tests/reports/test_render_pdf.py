@@ -48,7 +48,7 @@ def paper() -> Any:
 
 
 def opened(data: bytes) -> Any:
-    return pypdf.PdfReader(io.BytesIO(data))
+    return pypdf.PdfReader(io.BytesIO(data), strict=True)
 
 
 def paper_of(made: Sample, **more: Any) -> Any:
