@@ -10,6 +10,8 @@ import pytest
 
 from reports.errors import TrustError
 from reports.trust import TrustedKey, load_trust
+from tests.reports.authority import TSA
+from tests.reports.conformance.timestamp_cases import list_authority
 from tests.reports.conformance.world import AUDITOR, PROVIDER, World, sound_world
 
 THEN = datetime(2026, 6, 1, tzinfo=UTC)
@@ -49,6 +51,38 @@ def test_a_signature_counts_within_the_window_and_before_revocation(
     trusted = TrustedKey("A", "auditor", AUDITOR.public, **key)  # type: ignore[arg-type]
     moments = (THEN - SECOND, THEN, THEN + SECOND)
     assert tuple(not trusted.objection(moment) for moment in moments) == worth
+
+
+@pytest.mark.parametrize(
+    ("key", "worth"),
+    [
+        ({}, (True, True, True)),
+        ({"not_before": THEN}, (False, True, True)),
+        ({"not_after": THEN}, (True, True, False)),
+        ({"revoked_at": THEN, "revoked_reason": "retired"}, (True, False, False)),
+        ({"revoked_at": THEN, "revoked_reason": "compromised"}, (True, False, False)),
+    ],
+)
+def test_a_time_that_somebody_vouches_for_counts_even_for_a_key_that_was_stolen_later(
+    key: dict[str, object], worth: tuple[bool, ...]
+) -> None:
+    trusted = TrustedKey("A", "auditor", AUDITOR.public, **key)  # type: ignore[arg-type]
+    moments = (THEN - SECOND, THEN, THEN + SECOND)
+    assert tuple(not trusted.objection(moment, stamped=True) for moment in moments) == worth
+    told = [trusted.objection(moment, stamped=True) for moment in moments]
+    assert all("time-stamped" in reason for reason in told if reason)
+
+
+def test_an_authority_is_read_with_the_trust_file(world: World) -> None:
+    list_authority(world)
+    [authority] = load_trust(world.folder / "trust.toml").authorities
+    assert (authority.name, authority.certificate) == ("CN=Test TSA", TSA.certificate)
+    (world.folder / "tsa.pem").write_bytes(b"ward")
+    with pytest.raises(
+        TrustError, match=r"trust.toml: timestamp_authorities\[0\]: .*tsa.pem holds no readable"
+    ) as refusal:
+        load_trust(world.folder / "trust.toml")
+    assert refusal.value.hint == "It must be PEM: BEGIN CERTIFICATE."
 
 
 @pytest.fixture
