@@ -54,6 +54,25 @@ def test_a_tie_of_samples_goes_to_the_more_cautious(answers: tuple[Answer, ...],
         assert (found.answer, found.unstable) == (expected, unstable)
 
 
+CAUTIOUS: tuple[Answer, ...] = ("contradicts", "insufficient_evidence", "partially_supports", "supports")
+TELLING: tuple[Answer, ...] = (
+    "contradicts", "supports", "partially_supports", "insufficient_evidence", "not_applicable",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("first", "second"), itertools.combinations(CAUTIOUS, 2))
+def test_of_two_answers_the_more_cautious_stands(first: Answer, second: Answer) -> None:
+    for pair in ((first, second), (second, first)):
+        assert merge_samples([Merged(answer, 3) for answer in pair]).answer == first
+        assert merge_panel([Merged(answer, 3) for answer in pair]).answer == first
+
+
+@pytest.mark.parametrize(("first", "second"), itertools.combinations(TELLING, 2))
+def test_of_two_parts_the_more_telling_stands(first: Answer, second: Answer) -> None:
+    for pair in ((first, second), (second, first)):
+        assert merge_parts([Merged(answer, 3) for answer in pair]).answer == first
+
+
 @pytest.mark.parametrize(
     ("given_scores", "median", "width", "unstable"), [([4, 4, 5], 4, 1, False), ([2, 4, 4], 4, 2, True)]
 )
