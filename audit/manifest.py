@@ -82,19 +82,20 @@ def _fold(file: Path, table: dict[str, Any]) -> dict[str, Any]:
     if both := sorted(set(own) & set(table)):
         raise fault(file, f"system.{both[0]}", "is the name of a section", f"Write it as [{both[0]}].")
     for key in table:
-        known = [*sorted(set(System.model_fields) - {*_OWN_KEYS, "source"}), "system", "digests"]
+        known = [*sorted(set(System.model_fields) - {*OWN_KEYS, "source"}), "system", "digests"]
         if key not in known:
             raise fault(file, key, "is no section of a system file", _near(key, known), "system.unknown_key")
     for key in own:
-        if key not in _OWN_KEYS:
-            raise fault(file, f"system.{key}", "is no key of [system]", _near(key, _OWN_KEYS), "system.unknown_key")
+        if key not in OWN_KEYS:
+            raise fault(file, f"system.{key}", "is no key of [system]", _near(key, OWN_KEYS), "system.unknown_key")
     return {**table, **own}
 
 
-_OWN_KEYS = (
+OWN_KEYS = (
     "name", "version", "provider", "intended_purpose", "risk_class", "annex_iii_area", "law_version",
     "placed_on_market", "roles", "conditions",
 )  # fmt: skip
+"""What stands in `[system]`."""
 
 
 def _with_artifacts(file: Path, folder: Path, table: Any, noun: type[Noun], key: str) -> None:
@@ -205,7 +206,7 @@ def _near(word: str, known: Any) -> str:
 def _explained(file: Path, error: ValidationError) -> SystemFileError:
     """Return the first fault that pydantic found, in the words of the file."""
     first = tomlfile.fault(System, error.errors(include_url=False)[0])
-    key = f"system.{first.key}" if re.split(r"[.\[]", first.key)[0] in _OWN_KEYS else first.key
+    key = f"system.{first.key}" if re.split(r"[.\[]", first.key)[0] in OWN_KEYS else first.key
     return fault(file, key, first.problem, first.mend, f"system.{first.code}")
 
 

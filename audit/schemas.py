@@ -17,15 +17,19 @@ from pydantic import TypeAdapter
 from audit.answers import bundles, forgetting, law, summing
 from audit.answers.common import Common
 from audit.dp.record import DPRecord
+from audit.manifest import OWN_KEYS
 from compliance.annex_iv import AnnexIV
 from compliance.assessment import Assessment
 from compliance.calibration import Calibration
 from compliance.judge_file import JudgeFile
 from compliance.thresholds import Thresholds
+from reports.model import System
 from reports.nouns import Noun
 from reports.schema import DIALECT, FOLDER, PUBLISHED, Published, described, schema_text, write_schemas
 from unlearning.federated.federation_file import FederationFile
 from unlearning.federated.recording_file import RecordingFile
+from unlearning.federated.transcript_nouns import Close, Header, Round
+from unlearning.llm.edit_nouns import EditFile
 
 Shapes: TypeAlias = tuple[type[Noun], ...]
 
@@ -33,20 +37,21 @@ _WRITTEN: Mapping[str, tuple[type[Noun], str]] = {
     "assessment": (Assessment, "What a reader found in documents: the file of `fedaudit compliance assess`."),
     "calibration": (Calibration, "A reader held against experts: the file of `fedaudit compliance calibrate`."),
     "annex-iv": (AnnexIV, "The evidence file of Annex IV, its gaps named."),
-    "dp-record": (
-        DPRecord,
-        "What a trainer recorded of its differential privacy: [federation.differential_privacy].record.",
-    ),
-    "recording": (RecordingFile, "recording.json: what a federation kept of its training."),
 }
 _READ: Mapping[str, tuple[type[Noun], str]] = {
     "judge": (JudgeFile, "judge.toml, read as JSON: who reads the documents."),
     "thresholds": (Thresholds, "thresholds.toml, read as JSON (dates as strings): what was promised beforehand."),
     "federation": (FederationFile, "federation.toml, read as JSON: a federation to train, and to forget in."),
+    "recording": (RecordingFile, "recording.json: what a federation kept of its training."),
+    "dp-record": (DPRecord, "What a trainer recorded of its differential privacy ([…differential_privacy].record)."),
+    "lunar-edit": (EditFile, "edit.json: what was changed in a language model so that it forgets."),
 }
 DOCUMENTS: Mapping[str, Published] = {
     **{name: Published(TypeAdapter(noun), "serialization", text) for name, (noun, text) in _WRITTEN.items()},
     **{name: Published(TypeAdapter(noun), "validation", text) for name, (noun, text) in _READ.items()},
+    "unlearning-transcript": Published(
+        TypeAdapter(Header | Round | Close), "validation", "A line of an unlearning transcript."
+    ),
 }
 """What the other rooms write and read, by the NAME of the schema."""
 ANSWERS: Mapping[str, Shapes] = {
@@ -113,12 +118,54 @@ def answer_schema(command: str) -> dict[str, Any]:
     }
 
 
+def system_file_schema() -> dict[str, Any]:
+    """Return the schema of system.toml as people write it, read as JSON (dates as strings).
+
+    It is that of the noun, but for two things: keys of the system itself stand in a table of their own, and a file is
+    written as its path, where the noun has its digest.
+    """
+    noun = described(Published(TypeAdapter(System), "validation", ""))
+    definitions, properties = noun["$defs"], noun["properties"]
+    path = {"type": "string", "minLength": 1, "description": "A path relative to this file, below its folder."}
+    definitions["Artifact"] = path
+    definitions["Definition"] = path | {"pattern": r"\.py:[A-Za-z_][A-Za-z0-9_]*$", "description": "FILE.py:FUNCTION."}
+    own = {name: properties.pop(name) for name in OWN_KEYS}
+    del properties["source"]
+    digest = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+    return {
+        "$schema": DIALECT,
+        "$id": "fedaudit.system-file/1",
+        "title": "fedaudit system-file",
+        "description": "system.toml, read as JSON (dates as strings): the system as its owner declares it.",
+        "type": "object",
+        "properties": {
+            "system": {
+                "description": "`[system]`: what it is, and who answers for it.",
+                "type": "object",
+                "properties": own,
+                "required": ["name", "version"],
+                "additionalProperties": False,
+            },
+            **properties,
+            "digests": {
+                "description": "`[digests]`: what the owner says these files are, by path.",
+                "type": "object",
+                "additionalProperties": digest,
+            },
+        },
+        "required": ["system"],
+        "additionalProperties": False,
+        "$defs": definitions,
+    }
+
+
 def schema_texts() -> dict[str, str]:
     """Return every schema that is published, by name, as its file holds it."""
     own = {name: schema_text(name) for name in PUBLISHED}
     others = {name: schema_text(name, published) for name, published in DOCUMENTS.items()}
     answers = {schema_name(one): json.dumps(answer_schema(one), indent=2) + "\n" for one in ANSWERS}
-    return {**own, **others, **answers}
+    system_file = {"system-file": json.dumps(system_file_schema(), indent=2) + "\n"}
+    return {**own, **others, **answers, **system_file}
 
 
 if __name__ == "__main__":
