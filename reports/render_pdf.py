@@ -16,6 +16,8 @@ from reports.view import View
 from reports.view_finding import FindingView, Shelf
 from reports.wording import NOT_ADVICE, visible
 
+PAPER = "paper.typ"
+"""Colours, marks and tables of every document of ours."""
 ATTACHED = "report.json"
 """Name of the payload inside the PDF."""
 _RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
@@ -41,7 +43,7 @@ def render_pdf(view: View, statement: Statement) -> bytes:
         told[first] = [_told(replace(one, figures=()), view.shelf) for one in getattr(view, first)]
     told["not_advice"] = NOT_ADVICE
     told["places"] = _places(view)
-    files = {name: (TEMPLATES / name).read_bytes() for name in ("report.typ", "marks.typ")}
+    files = {name: (TEMPLATES / name).read_bytes() for name in ("report.typ", "marks.typ", PAPER)}
     return typeset("report.typ", told, statement.report.provenance.finished, {**files, ATTACHED: statement.body})
 
 
