@@ -5,7 +5,6 @@ from datetime import datetime
 from pathlib import Path
 
 from compliance.thresholds import ADVICE, Outcome, Thresholds, outcomes, read_thresholds, set_beforehand
-from compliance.thresholds_stamp import MEDIA_TYPE, Registration, registration_of
 from reports.check import Context, check
 from reports.model import (
     Basis,
@@ -20,8 +19,11 @@ from reports.model import (
     Threshold,
 )
 from reports.nouns import moment_text
+from reports.stamped import MEDIA_TYPE, Stamp, stamp_beside
+from reports.tomlfile import LARGEST_FILE
 from reports.wording import counted, quantity
 
+_WORD_ALONE = "The date of registration is the owner's word: no valid time stamp proves it."
 _UNSEEN = "That no test was run in secret before the limits were stamped is the owner's word."
 _FEW = 3
 """Promises that a summary names."""
@@ -43,7 +45,7 @@ def thresholds(system: System, ctx: Context) -> Iterator[Finding]:
     the limits were registered before the run. Fails where one is broken, or where they were registered on the day of
     the run or later. Inconclusive where the system was on the market before the run, where an interval holds its limit,
     where trials or confidence are too low, and where something was not measured or its finding decides nothing. Exact
-    where a time stamp proves that the file stood before the run (`compliance.thresholds_stamp`); else the proof is a
+    where a time stamp beside the file proves that it stood before the run (`reports.stamped`); else the proof is a
     document's, since the date is the owner's word. Skipped without a file.
     """
     files = [one.path.path for one in system.documents if one.kind == "thresholds"]
@@ -58,39 +60,47 @@ def _finding(file: Path, key: str, system: System, ctx: Context) -> Finding:
     promised = read_thresholds(file)
     found = outcomes(promised, ctx.findings)
     status, summary, reason = _answer(promised, found, system, ctx)
-    registered = registration_of(file, ctx.options.trust)
-    doubt = _doubt(registered, ctx.now)
-    proved = registered.reply is not None and not doubt
+    stamp = _stamp(file, ctx)
+    doubt = _doubt(stamp, ctx.now)
     return ctx.finding(
         status,
         summary,
         key=f"file={key}"[:200] if key else "",
-        strength=Strength.EXACT if proved else Strength.DOCUMENT,
-        basis=Basis.RECORDED if proved else Basis.DECLARED,
-        detail="\n".join([*map(_line, found), *([_stamped(registered)] if proved else [])]),
+        strength=Strength.DOCUMENT if doubt else Strength.EXACT,
+        basis=Basis.DECLARED if doubt else Basis.RECORDED,
+        detail="\n".join([*map(_line, found), *([] if doubt else [_told(stamp)])]),
         measurements=[_measurement(one.measurement, one) for one in found if one.measurement is not None],
         remedy=_remedy(found, status, reason),
-        evidence=[_kept(registered, file, ctx)] if proved else [],
+        evidence=[] if doubt else [_kept(stamp, file, ctx)],
         limitations=[doubt or _UNSEEN],
         reason=reason,
     )
 
 
-def _doubt(registered: Registration, start: datetime) -> str:
+def _stamp(file: Path, ctx: Context) -> Stamp:
+    with file.open("rb") as opened:
+        return stamp_beside(file, opened.read(LARGEST_FILE), ctx.options.trust)
+
+
+def _doubt(stamp: Stamp, start: datetime) -> str:
     """Return why it is not proved that the limits stood before the test; empty if it is."""
-    if registered.proved is None or registered.proved < start:
-        return registered.doubt
-    return f"The time stamp is of {moment_text(registered.proved)}, not before the test: it proves nothing of the date."
+    if stamp.doubt:
+        return f"The time stamp beside the file proves nothing: {stamp.doubt}."
+    if stamp.moment is None:
+        return _WORD_ALONE
+    if stamp.moment >= start:
+        return f"The time stamp is of {moment_text(stamp.moment)}, not before the test: it proves nothing of the date."
+    return ""
 
 
-def _stamped(registered: Registration) -> str:
-    moment = moment_text(registered.proved) if registered.proved else ""
+def _told(stamp: Stamp) -> str:
+    moment = moment_text(stamp.moment) if stamp.moment else ""
     return f"A time stamp by a listed authority proves that the file stood on {moment} at the latest."
 
 
-def _kept(registered: Registration, file: Path, ctx: Context) -> str:
+def _kept(stamp: Stamp, file: Path, ctx: Context) -> str:
     """Keep the authority's reply, so that a reader can check it against the file with openssl."""
-    return ctx.evidence(f"time stamp of {file.name}", registered.reply or b"", MEDIA_TYPE, Confidentiality.PUBLIC)
+    return ctx.evidence(f"time stamp of {file.name}", stamp.reply or b"", MEDIA_TYPE, Confidentiality.PUBLIC)
 
 
 def _answer(promised: Thresholds, found: Sequence[Outcome], system: System, ctx: Context) -> tuple[Status, str, str]:
