@@ -60,14 +60,14 @@ TELLING: tuple[Answer, ...] = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("first", "second"), itertools.combinations(CAUTIOUS, 2))
+@pytest.mark.parametrize(("first", "second"), list(itertools.combinations(CAUTIOUS, 2)))
 def test_of_two_answers_the_more_cautious_stands(first: Answer, second: Answer) -> None:
     for pair in ((first, second), (second, first)):
         assert merge_samples([Merged(answer, 3) for answer in pair]).answer == first
         assert merge_panel([Merged(answer, 3) for answer in pair]).answer == first
 
 
-@pytest.mark.parametrize(("first", "second"), itertools.combinations(TELLING, 2))
+@pytest.mark.parametrize(("first", "second"), list(itertools.combinations(TELLING, 2)))
 def test_of_two_parts_the_more_telling_stands(first: Answer, second: Answer) -> None:
     for pair in ((first, second), (second, first)):
         assert merge_parts([Merged(answer, 3) for answer in pair]).answer == first

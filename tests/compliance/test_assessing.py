@@ -229,6 +229,28 @@ def test_smoke_asks_of_four_articles_and_standard_of_all_that_documents_can_show
     assert asked_controls(CATALOGUE, ("importer",), Effort.FULL) == ()
 
 
+def test_an_effort_is_what_the_specification_says_of_it() -> None:
+    assert [(one.samples, one.pairs, one.requests) for one in PLANS.values()] == [
+        (1, 1, 60),
+        (3, 5, 1500),
+        (5, 5, 20_000),
+    ]
+    assert [(one.panel, one.every_part, one.claims) for one in PLANS.values()] == [
+        (False,) * 3,
+        (False,) * 3,
+        (True,) * 3,
+    ]
+
+
+@pytest.mark.parametrize(("effort", "samples", "pairs"), [(Effort.SMOKE, 1, 1), (Effort.STANDARD, 3, 2)])
+def test_an_effort_asks_as_often_and_plants_as_much_as_it_says(effort: Effort, samples: int, pairs: int) -> None:
+    duties = tuple(CATALOGUE.get(one) for one in ("EU-AIA:9(1)", "EU-AIA:15(4)"))
+    found = read(Assignment((document(),), duties, CATALOGUE, DAY, effort)).assessment
+    assert found.judge is not None and found.judge.samples == samples
+    assert [len(one.samples) for one in found.assessments] == [samples] * 2
+    assert len(found.planted) == 2 * pairs  # at standard one pair for each article asked about
+
+
 def test_an_effort_bounds_budget_and_panel() -> None:
     file = quick_judge(LOCAL, "fake")
     two = file.model_copy(update={"members": (*file.members, file.members[0].model_copy(update={"name": "b"}))})
