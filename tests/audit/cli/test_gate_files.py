@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import pytest
 from audit.cli.main import run
 from reports.dsse import parse_envelope
 from reports.keyfile import write_key_pair
-from reports.keys import generate
+from reports.keys import Algorithm, generate
 from tests.audit.cli.gate_desk import NOW, POLICY, RATE, TRUST, Desk, finding
 
 WAIVER = """
@@ -234,6 +235,30 @@ def test_a_key_signs_the_attestation(desk: Desk, monkeypatch: pytest.MonkeyPatch
     assert not envelope.signed_by(desk.key.public)
     assert envelope.body == base64.b64decode(json.loads(svr.read_text())["payload"])
     assert json.loads(envelope.body)["predicateType"] == "https://in-toto.io/attestation/svr/v0.2"
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+@pytest.mark.parametrize("algorithm", ["ecdsa-p256", "ed25519"])
+def test_openssl_verifies_the_attestation(desk: Desk, algorithm: Algorithm) -> None:
+    files = write_key_pair(desk.folder / "ci.key", generate(algorithm), None)
+    svr = desk.folder / "verdict.json"
+    assert desk.trusting("--svr", str(svr), "--key", str(files.private)) == 1
+    envelope = json.loads(svr.read_text())
+    body, kind = base64.b64decode(envelope["payload"]), envelope["payloadType"]
+    signature = desk.folder / "signature"
+    signature.write_bytes(base64.b64decode(envelope["signatures"][0]["sig"]))
+
+    def verified(signed: bytes) -> bool:
+        encoded = desk.folder / "pae"  # secure-systems-lab/dsse: protocol.md, by its own words
+        encoded.write_bytes(b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(signed), signed))
+        line = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", str(files.public), "-rawin"]
+        done = subprocess.run(
+            [*line, "-in", str(encoded), "-sigfile", str(signature)], capture_output=True, check=False
+        )
+        return done.returncode == 0
+
+    assert verified(body)
+    assert not verified(body.replace(b"GATE_FAILED", b"GATE_PASSED"))
 
 
 def test_of_what_nobody_verified_nothing_is_attested(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
