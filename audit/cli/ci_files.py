@@ -40,6 +40,8 @@ def ci_files(service: str, folder: Path) -> dict[Path, str]:
     """
     root = repository_of(folder)
     way = folder.resolve().relative_to(root).as_posix()
+    if way == ".":
+        root = folder  # as the caller wrote it
     prefix = "" if way == "." else f"{way}/"
     if not _PLAIN.fullmatch(prefix):
         mend = "Use letters, digits, blanks and +,=@._- in the names of folders."
