@@ -103,6 +103,11 @@ def number(value: float, apart_from: Collection[float] = ()) -> str:
 
     A value that breaks its limit must not be rounded onto it, nor 0.99996 onto certainty.
     """
+    return _told(value, tuple(apart_from))
+
+
+@lru_cache(maxsize=8192)  # a page of 10^4 findings asks for 0, 1, the same limits and the same ends of intervals
+def _told(value: float, apart_from: tuple[float, ...]) -> str:
     others = [other for other in (0.0, 1.0, *apart_from) if other != value]
     for digits in range(4, 18):
         text = _rounded(value, digits)

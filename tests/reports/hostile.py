@@ -119,7 +119,8 @@ def report_of(word: str) -> tuple[Sample, Verdict]:
     provenance = sample_provenance().model_copy(
         update={
             "auditor": Auditor(name=short, organisation=short), "tool_version": short, "only": (short,),
-            "skip": (short,), "nonce": short, "python": short, "platform": short, "packages": {short: short}, "effort": Effort.SMOKE,
+            "skip": (short,), "nonce": short, "python": short, "platform": short, "packages": {short: short},
+            "effort": Effort.SMOKE,
         }
     )  # fmt: skip
     findings = [found("a.fail", Status.FAIL), found("a.skip", Status.SKIPPED), found("a.pass", Status.PASS)]
