@@ -1,14 +1,18 @@
-"""The evidence file of Annex IV for people: Markdown, or one HTML page without script and without request.
+"""The evidence file of Annex IV for people: Markdown, one HTML page without script and without request, or PDF/A-3.
 
 Whatever came from a system, a document or a finding stays text: it is escaped, and what could hide or reorder it is
 written out.
 """
 
+import hashlib
+from datetime import UTC, datetime, time
 from pathlib import Path
 
-from compliance.annex_iv_nouns import AnnexIV, PointEvidence, Statement
+from compliance.annex_iv import annex_iv_bytes
+from compliance.annex_iv_nouns import AnnexIV, PointEvidence, Section, Statement
 from reports import render_html as html
 from reports import render_markdown as markdown
+from reports.typeset import typeset
 from reports.wording import NOT_ADVICE, STATUS_WORD, number
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -33,6 +37,39 @@ def render_html(file: AnnexIV) -> str:
 def render_markdown(file: AnnexIV) -> str:
     """Return the file as Markdown; equal files give equal text."""
     return markdown.environment(TEMPLATES).get_template("annex_iv.md.j2").render(**_names(file))
+
+
+def render_pdf(file: AnnexIV) -> bytes:
+    """Return the file as PDF with `annex-iv.json` inside; equal files give equal bytes.
+
+    Raises:
+        FedauditError: `extra.missing`: typst is not installed.
+        IncompleteError: `render.pdf`: typst could not set the pages.
+    """
+    inside = annex_iv_bytes(file)
+    told = file.model_dump(mode="json", exclude={"sections"}) | {
+        "sections": [_section(section) for section in file.sections],
+        "sha256": hashlib.sha256(inside).hexdigest(),
+        "not_advice": NOT_ADVICE,
+    }
+    files = {"annex_iv.typ": (TEMPLATES / "annex_iv.typ").read_bytes(), "annex-iv.json": inside}
+    return typeset("annex_iv.typ", told, datetime.combine(file.on, time(), UTC), files)
+
+
+def _section(section: Section) -> dict[str, object]:
+    """Return one point as its pages show it."""
+    return {
+        "point": section.point,
+        "title": section.title,
+        "applies": f"{section.applicability.state.replace('_', ' ')}: {section.applicability.reason}",
+        "note": section.note,
+        "gaps": [{"word": GAP_WORDS[gap.code], "text": gap.text} for gap in section.gaps],
+        "statements": [{"text": statement.text, "place": _place(statement)} for statement in section.statements],
+        "evidence": [
+            {**one.model_dump(mode="json"), "word": STATUS_WORD[one.status], "figures": _figures(one)}
+            for one in section.evidence
+        ],
+    }
 
 
 def _names(file: AnnexIV) -> dict[str, object]:

@@ -14,10 +14,8 @@ from reports.statement import Statement
 from reports.typeset import typeset
 from reports.view import View
 from reports.view_finding import FindingView, Shelf
-from reports.wording import NOT_ADVICE, visible
+from reports.wording import NOT_ADVICE
 
-PAPER = "paper.typ"
-"""Colours, marks and tables of every document of ours."""
 ATTACHED = "report.json"
 """Name of the payload inside the PDF."""
 _RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
@@ -43,14 +41,12 @@ def render_pdf(view: View, statement: Statement) -> bytes:
         told[first] = [_told(replace(one, figures=()), view.shelf) for one in getattr(view, first)]
     told["not_advice"] = NOT_ADVICE
     told["places"] = _places(view)
-    files = {name: (TEMPLATES / name).read_bytes() for name in ("report.typ", "marks.typ", PAPER)}
+    files = {name: (TEMPLATES / name).read_bytes() for name in ("report.typ", "marks.typ")}
     return typeset("report.typ", told, statement.report.provenance.finished, {**files, ATTACHED: statement.body})
 
 
 def _told(value: object, shelf: Shelf) -> object:
-    """Return a view as JSON values: text that nothing hides in, plots as drawings; marks are drawn by the template."""
-    if isinstance(value, str):
-        return visible(value)
+    """Return a view as JSON values: plots as drawings, marks left to the template, which draws them."""
     if isinstance(value, BaseModel):
         return _drawing(value, shelf)  # type: ignore[arg-type]  # the only models in a view are plots
     if isinstance(value, Shelf):
@@ -62,7 +58,7 @@ def _told(value: object, shelf: Shelf) -> object:
     if isinstance(value, tuple):
         return [_told(entry, shelf) for entry in value]
     if isinstance(value, Mapping):
-        return {visible(name): _told(entry, shelf) for name, entry in value.items()}
+        return {name: _told(entry, shelf) for name, entry in value.items()}
     return value
 
 
@@ -73,7 +69,7 @@ def _drawing(plot: Plot, shelf: Shelf) -> Mapping[str, object]:
     drawn = str(svg(plot, shelf.content))
     sides = _SIDES.search(drawn)
     tall = float(sides[2]) / float(sides[1]) if sides else 1.0
-    return {"svg": drawn.replace(">", f">{_paper_style()}", 1), "tall": tall, "words": visible(described(plot))}
+    return {"svg": drawn.replace(">", f">{_paper_style()}", 1), "tall": tall, "words": described(plot)}
 
 
 @cache

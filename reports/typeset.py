@@ -13,10 +13,14 @@ import re
 import unicodedata
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from reports.errors import FedauditError, IncompleteError
+from reports.wording import visible
 
+PAPER = Path(__file__).parent / "templates" / "paper.typ"
+"""Colours, marks and tables of every document of ours; templates import it as `paper.typ`."""
 STANDARDS = ("a-3a", "ua-1")
 """What the pages are held to while they are written."""
 SPELT = "⟦U+"
@@ -32,7 +36,7 @@ def typeset(main: str, data: object, moment: datetime, files: Mapping[str, bytes
 
     Args:
         main: which of `files` is the document; it reads `view.json`, and `spelt.json`: whether letters are written out.
-        data: JSON values for `view.json`; text in it stays text.
+        data: JSON values for `view.json`; text in it stays text, and what could hide or reorder it is written out.
         moment: the date of the document, in UTC; no clock is read.
         files: templates and what they read besides, by name.
 
@@ -41,7 +45,7 @@ def typeset(main: str, data: object, moment: datetime, files: Mapping[str, bytes
         IncompleteError: `render.pdf`: typst could not set the page.
     """
     typst = _typst()
-    text = json.dumps(data, ensure_ascii=False)
+    text = json.dumps(_shown(data), ensure_ascii=False)
     letters = {letter for letter in text if not letter.isascii()}
     absent = _absent(typst, letters)
     marks = {letter for letter in letters if unicodedata.category(letter).startswith("M") or letter in "\u200c\u200d"}
@@ -49,7 +53,7 @@ def typeset(main: str, data: object, moment: datetime, files: Mapping[str, bytes
     for spelt in (absent, absent | marks, letters - set("⟦⟧")):
         written = text.translate({ord(letter): f"{SPELT}{ord(letter):04X}⟧" for letter in spelt})
         sources = {name: data for name, data in files.items() if name != main}
-        sources |= {"main.typ": files[main], "view.json": written.encode()}
+        sources |= {"main.typ": files[main], PAPER.name: PAPER.read_bytes(), "view.json": written.encode()}
         sources["spelt.json"] = json.dumps(SPELT in written).encode()
         try:
             return bytes(typst.compile(sources, ignore_system_fonts=True, pdf_standards=[*STANDARDS], timestamp=moment))
@@ -58,6 +62,16 @@ def typeset(main: str, data: object, moment: datetime, files: Mapping[str, bytes
             if "could not be displayed" not in str(error):
                 break
     raise IncompleteError("render.pdf", f"typst could not set the page: {problem.message}") from problem
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, Mapping):
+        return {name: _shown(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shown(entry) for entry in value]
+    return value
 
 
 def _typst() -> Any:

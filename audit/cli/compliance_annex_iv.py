@@ -34,7 +34,7 @@ class _Source:
 @click.option("--assessment", type=PATH, help="assessment.json: what a reader found in the documents, with its quotes.")
 @click.option("--on", type=DAY, help="The day that the applicability is told for; else that of the clock, in UTC.")
 @click.option("--law-version", help="Version of the AI Act; else the declared one, else the newest in force.")
-@click.option("--format", "form", type=click.Choice(["md", "html", "json"]), default="md", show_default=True)
+@click.option("--format", "form", type=click.Choice(["md", "html", "pdf", "json"]), default="md", show_default=True)
 @click.option("-o", "--output", type=PATH, help="Write to this file instead of stdout.")
 @click.pass_context
 def annex_iv(
@@ -103,6 +103,8 @@ def _rendered(file: "AnnexIV", form: str) -> bytes:
         from compliance.annex_iv import annex_iv_bytes
 
         return annex_iv_bytes(file) + b"\n"
-    from compliance.annex_iv_render import render_html, render_markdown
+    from compliance.annex_iv_render import render_html, render_markdown, render_pdf
 
+    if form == "pdf":
+        return render_pdf(file)
     return (render_html(file) if form == "html" else render_markdown(file)).encode()

@@ -1,6 +1,8 @@
-"""`fedaudit compliance annex-iv`: from a bundle or a system file, in three formats, with gaps as content."""
+"""`fedaudit compliance annex-iv`: from a bundle or a system file, in four formats, with gaps as content."""
 
 import json
+import re
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +69,7 @@ def test_a_bundle_brings_its_findings_and_whether_it_is_signed(capsys: Captured,
 
 
 @pytest.mark.parametrize(("form", "begins"), [("md", "# Annex IV"), ("html", "<!DOCTYPE html>"), ("json", '{"')])
-def test_it_is_written_in_three_formats(
+def test_it_is_written_as_text_in_three_formats(
     capsys: Captured, system_file: Path, tmp_path: Path, form: str, begins: str
 ) -> None:
     output = tmp_path / f"annex.{form}"
@@ -80,12 +82,37 @@ def test_it_is_written_in_three_formats(
     assert "<b>ward</b>" not in output.read_text(encoding="utf-8") or form == "json" or "\\<b\\>" in output.read_text()
 
 
+def test_on_paper_it_says_what_the_page_says_with_the_json_inside(system_file: Path, tmp_path: Path) -> None:
+    pytest.importorskip("typst", reason="typst is not installed: pip install 'fedaudit[pdf]'")
+    pypdf = pytest.importorskip("pypdf", reason="pypdf is not installed: pip install 'fedaudit[pdf]'")
+    made = {}
+    for form in ("html", "json", "pdf", "again.pdf"):
+        line = ["compliance", "annex-iv", str(system_file), *ON, "--format", form.removeprefix("again.")]
+        assert run([*line, "-o", str(tmp_path / f"annex.{form}")]) == 0
+        made[form] = (tmp_path / f"annex.{form}").read_bytes()
+    assert made["pdf"] == made["again.pdf"]
+    pages = pypdf.PdfReader(tmp_path / "annex.pdf", strict=True)
+    [inside] = pages.attachments["annex-iv.json"]
+    assert inside + b"\n" == made["json"]
+    assert pages.metadata["/CreationDate"].startswith(f"D:{ON[1].replace('-', '')}000000")
+
+    def squeezed(text: str) -> str:
+        return re.sub(r"[\s\u2010\u00ad-]+", "", text)
+
+    told = squeezed("".join(page.extract_text() for page in pages.pages))
+    page = made["html"].decode().partition("<body>")[2]
+    said = [squeezed(unescape(word)) for word in re.split(r"<[^<>]*>", page) if squeezed(unescape(word))]
+    assert len(said) > 100
+    assert [word for word in said if word not in told] == []
+    assert squeezed("<b>ward</b>") in told
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "named"),
     [
         (["nowhere"], 2, "nowhere"),
         (["system.toml", "--law-version", "2023"], 2, "2024, 2026-07-27"),
-        (["system.toml", "--format", "pdf"], 2, "html"),
+        (["system.toml", "--format", "docx"], 2, "html"),
         (["system.toml", "--assessment", "none.json"], 2, "none.json"),
         (["system.toml", "-o", "nowhere/annex.md"], 2, "nowhere"),
         (["."], 3, "report.dsse.json"),
