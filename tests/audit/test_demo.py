@@ -74,6 +74,21 @@ def test_every_check_ends_as_the_design_says(demo_folder: Path, name: str) -> No
     assert {check: said[check].status for check in MUST_END_IN[name]} == MUST_END_IN[name]
 
 
+@pytest.mark.parametrize(
+    ("kind", "measured"),
+    [("epsilon", "epsilon_accounted"), ("unlearned", "unlearning.federated.transcript"), ("accuracy", "accuracy")],
+)
+def test_a_false_claim_of_the_careless_system_stands_beside_its_measurement(
+    demo_folder: Path, kind: str, measured: str
+) -> None:
+    report = read_bundle(demo_folder / "careless.bundle").report
+    told = [one for one in report.findings if one.key.startswith(f"claim={kind} ") and "system.toml" not in one.key]
+    [found] = [one for one in told if one.status is Status.FAIL]
+    quote, contradicted = found.detail.split("\n")[0].split("”", 1)
+    assert "“" in quote and "contradicted" in contradicted
+    assert measured in found.detail
+
+
 SMOKE_CANNOT_TELL = {
     "compliance.annex-iv",  # a page of documentation leaves most points open
     "compliance.claims",  # that somebody was forgotten, no smoke proves
