@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from mutation import fuzz, mutate_bytes, mutate_lines, refusal
-from seeds import auditor_key
+from seeds import auditor_key, authority_pem
 
 from reports.errors import TrustError
 from reports.trust import load_trust
@@ -24,6 +24,8 @@ not_before = 2026-01-01T00:00:00Z
 not_after = 2027-01-01T00:00:00Z
 revoked_at = 2026-12-01T00:00:00Z
 revoked_reason = "retired"
+[[timestamp_authorities]]
+certificate = "tsa.pem"
 """
 INLINE = SEED.replace(b'"auditor.pub"', b'"""' + auditor_key().public.to_pem() + b'"""').replace(
     b"public_key =", b"public_key_pem ="
@@ -39,6 +41,7 @@ def step(data: bytes, path: Path) -> str:
         return refusal(error, prefix="trust.")
     assert sum(trust.require.values()) > 0
     assert len({key.key.spki for key in trust.keys}) == len(trust.keys)
+    assert all(authority.spki not in {key.key.spki for key in trust.keys} for authority in trust.authorities)
     for key in trust.keys:
         assert key.key.algorithm in ("ecdsa-p256", "ed25519")
         assert not (key.not_before and key.not_after) or key.not_before < key.not_after
@@ -48,5 +51,6 @@ def step(data: bytes, path: Path) -> str:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "auditor.pub").write_bytes(auditor_key().public.to_pem())
+        (Path(folder) / "tsa.pem").write_bytes(authority_pem())
         place = Path(folder) / "trust.toml"
         fuzz("trust", [SEED, INLINE], lambda data: step(data, place), [mutate_lines, mutate_lines, mutate_bytes])

@@ -3,6 +3,9 @@
 The key is that of RFC 6979 (A.2.5, P-256): public for everybody, so nothing here is secret or random.
 """
 
+import base64
+import json
+from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -12,6 +15,7 @@ from reports.evidence import evidence_root
 from reports.keys import PrivateKey, load_private
 from reports.model import Evidence, Report, evidence_path, fingerprint
 from reports.statement import declared_subjects, make_statement
+from reports.timestamp import token_in
 
 SCALAR = 0xC9AFA9D845BA75166B5C215767B1D6934E50C3DB36E89B127B8A622B120F6721
 
@@ -20,6 +24,21 @@ def auditor_key() -> PrivateKey:
     """The key of the one auditor."""
     key = ec.derive_private_key(SCALAR, ec.SECP256R1())
     return load_private(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), bytes)
+
+
+def authority_pem() -> bytes:
+    """A time-stamping authority's certificate and its issuer's."""
+    return str(_stamped()["authority"]).encode()
+
+
+def foreign_token() -> bytes:
+    """A sound time-stamp by that authority, about something else than any seed here."""
+    return token_in(base64.b64decode(_stamped()["reply"]), str(_stamped()["message"]).encode())
+
+
+def _stamped() -> dict[str, Any]:
+    vector = Path(__file__).parents[1] / "vectors/reports/timestamps.json"
+    return dict(json.loads(vector.read_text(encoding="utf-8")))
 
 
 def _finding(check: str, status: str, **more: Any) -> dict[str, Any]:
