@@ -1,7 +1,8 @@
 """`fedaudit gate --lint`: are the files that judge sound, before there is anything to judge?
 
 A fault in them is exit 2, as it would be when judging. What is no fault, yet cannot be satisfied, or soon cannot, is a
-warning: a waiver that lapses, a role without keys enough, a duty that the catalogue of the law does not know.
+warning: a waiver that lapses, a role without keys enough, a time-stamp that nobody listed can give, a duty that the
+catalogue of the law does not know.
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,7 +36,7 @@ def lint_warnings(
     """Return the warnings about files that load: keys are looked at as of `now`, waivers as of `today` (UTC)."""
     return (
         *_unknown_duties(policy),
-        *(() if trust is None else _too_few_keys(trust, now)),
+        *(() if trust is None else (*_too_few_keys(trust, now), *_no_authority(trust, now))),
         *foreseen(waivers, today),
     )
 
@@ -60,6 +61,20 @@ def _too_few_keys(trust: Trust, now: datetime) -> Iterator[Judgement]:
             held = f"{counted(len(usable), 'key')} of that role {'counts' if len(usable) == 1 else 'count'} today"
             message = f"{needed} of role {role} must sign and {held}: a report finished now cannot be believed."
             yield _warning(f"trust.require.{role}", "trust.too_few_keys", message)
+
+
+def _no_authority(trust: Trust, now: datetime) -> Iterator[Judgement]:
+    """Yield what keeps new time-stamps from counting: nobody is listed, or a certificate has run out."""
+    if trust.require_timestamp and not trust.authorities:
+        message = "require_timestamp is true and no [[timestamp_authorities]] is listed: no report can be believed."
+        yield _warning("trust.require_timestamp", "trust.no_authority", message)
+    for index, authority in enumerate(trust.authorities):
+        until = authority.certificate.not_valid_after_utc
+        if until <= now:
+            message = (
+                f"The certificate of {authority.name} ended on {until:%Y-%m-%d}: no later time-stamp by it counts."
+            )
+            yield _warning(f"trust.timestamp_authorities[{index}]", "trust.authority_expired", message)
 
 
 def _warning(rule: str, code: str, message: str) -> Judgement:
