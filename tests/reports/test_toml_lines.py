@@ -4,7 +4,7 @@ import tomllib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reports.toml_lines import toml_lines
@@ -74,6 +74,7 @@ def test_every_key_that_tomllib_sees_is_found_and_no_other() -> None:
 WORDS = st.text("ab#[]{}\"'=\n\\ ", max_size=12)
 
 
+@settings(max_examples=40)
 @given(words=st.lists(WORDS, min_size=1, max_size=5))
 def test_whatever_stands_in_strings_moves_no_line(words: list[str]) -> None:
     lines = []

@@ -129,6 +129,7 @@ def test_a_change_cannot_exempt_itself(project: Project, tmp_path: Path) -> None
     assert (ran.code, ran.outputs["verdict"]) == (1, "failed"), ran.log
 
 
+@pytest.mark.slow
 def test_the_same_waiver_on_the_protected_branch_excuses(tmp_path: Path) -> None:
     project = Project.at(tmp_path, waivers=waiver_of_today())
     ran = Github(project, INSTALLED).run((RULES, JUDGE), before=audited(tmp_path, "fail"))
