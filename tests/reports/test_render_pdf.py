@@ -284,6 +284,12 @@ def test_two_findings_with_one_anchor_get_no_ambiguous_link() -> None:
     assert some[0].title in text_of(paper_of(assemble(alike, Shelves())))
 
 
+def test_whoever_signed_without_a_name_or_not_at_all_is_told_so() -> None:
+    made, _ = report_of("plain")
+    assert "Signed by key , role as your trust file says" in text_of(paper_of(made, signers=[Signer("")]))
+    assert "Not signed: nobody answers for this report yet." in text_of(paper_of(made))
+
+
 def test_plots_have_the_colours_of_the_light_scheme() -> None:
     from reports.render_pdf import _paper_style
 
