@@ -193,6 +193,14 @@ def test_a_finding_stands_at_its_points_with_its_figures() -> None:
     assert the_file(system(), (finding("attack.linear", Status.SKIPPED),)) == the_file(system())
 
 
+def test_a_failed_finding_that_names_a_point_contradicts_it() -> None:
+    for status, expected in ((Status.FAIL, True), (Status.PASS, False)):
+        named = finding("secagg.transcript", status, controls=("EU-AIA:annex-IV(2)(h)",))
+        shown = point("2(h)", system(), (named,))
+        assert ("contradicted" in codes(shown)) is expected
+        assert any("secagg.transcript" in gap.text for gap in shown.gaps if gap.code == "contradicted") is expected
+
+
 def test_an_undecided_finding_leaves_a_point_open() -> None:
     for status in (Status.INCONCLUSIVE, Status.ERROR):
         assert codes(point("3", system(), (finding("integrity.accuracy", status),))) == ["insufficient"]

@@ -16,6 +16,7 @@ from compliance.checks.documents import documents
 from compliance.checks.judge import judge
 from compliance.errors import EndpointError
 from compliance.judge_file import load_judge_file
+from compliance.llm.cassette import Cassette
 from compliance.llm.fake import FakeModel, serve
 from compliance.llm.fake_judge import Asked, says, scripted
 from compliance.llm.panel import MemberSettings
@@ -199,6 +200,57 @@ def test_an_assessment_that_was_handed_in_decides_only_if_it_is_pinned(room: Roo
         assert given.about("EU-AIA:9(5)").status is Status.FAIL  # a contradiction stands whoever hands it in
         [reader] = given.ask(judge)
         assert (reader.status, reader.reason) == (status, reason)
+
+
+@pytest.mark.parametrize("state", ["not_admitted", "expired", "mismatch", "uncalibrated"])
+def test_a_reader_that_is_not_admitted_decides_nothing_though_no_answer_is_flagged(
+    room: Room, admitted: Assessment, state: str
+) -> None:
+    assert admitted.judge is not None
+    given = handed_in(room, admitted, judge=admitted.judge.model_copy(update={"state": state}))
+    expected = (Status.INCONCLUSIVE, state.replace("_", "-"))
+    for control in ("EU-AIA:9(1)", "EU-AIA:9(2)(a)", "EU-AIA:9(5)"):
+        assert (given.about(control).status, given.about(control).reason) == expected
+    [reader] = given.ask(judge)
+    assert (reader.status, reader.reason) == expected
+
+
+def test_one_document_against_a_duty_outweighs_one_for_it(room: Room, admitted: Assessment) -> None:
+    [line] = [one for one in admitted.assessments if one.control == "EU-AIA:9(1)"]
+    against = line.model_copy(
+        update={"document": "other.md", "answer": "contradicts", "band": "likely_gap", "score": 1}
+    )
+    for lines in ((line, against), (against, line)):
+        found = handed_in(room, admitted, assessments=lines).about("EU-AIA:9(1)")
+        assert (found.status, found.reason) == (Status.FAIL, "contradicts")
+
+
+def test_the_auditor_s_judge_is_asked_before_an_assessment_is_believed(room: Room, admitted: Assessment) -> None:
+    given = handed_in(room, admitted)
+    assert reading_of(given.system(), given.context(documents)).judge_file is None
+    asked = replace(given, options=Options(judge=room.folder / "judge.toml", pinned=given.options.pinned))
+    assert reading_of(asked.system(), asked.context(documents)).judge_file is not None
+
+
+def test_recorded_answers_earn_a_pass_only_where_their_root_is_pinned(room: Room) -> None:
+    room = room.calibrated()
+    path = room.folder / "judge.toml"
+    plain = path.read_text()
+    for mode, pinned, reason in (
+        ("record", False, ""),  # asked here and now
+        ("replay", False, "unpinned:cassette"),
+        ("replay", True, ""),
+        ("auto", False, "unpinned:cassette"),
+        ("auto", True, ""),
+    ):
+        roots = (Cassette(room.folder / "tape", "replay").root(),) if pinned else ()
+        given = replace(room, options=Options(pinned=(*room.options.pinned, *roots)), shelf=Shelf())
+        path.write_text(
+            f'cassette = "tape"\ncassette_mode = "{mode}"\n{plain}'
+        )  # after: a room lays its files out anew
+        found = given.about("EU-AIA:9(1)")
+        assert (found.status, found.reason) == (Status.INCONCLUSIVE if reason else Status.PASS, reason), mode
+        assert given.ask(judge)[0].reason == reason
 
 
 def test_an_assessment_of_other_documents_decides_nothing(room: Room, admitted: Assessment) -> None:

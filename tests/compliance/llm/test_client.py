@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import rfc8785
 
-from compliance.errors import CassetteError, EndpointError
+from compliance.errors import BudgetSpent, CassetteError, EndpointError
 from compliance.judge_file import BudgetLimits
+from compliance.llm.budget import Budget
 from compliance.llm.cassette import Cassette
 from compliance.llm.fake import FakeModel, Hang, Redirect, Request, Say, Status, Step, in_turn
 from tests.compliance.llm.asking import GOOD, MESSAGES, SCHEMA, ask, ask_all, client_of
@@ -208,6 +209,25 @@ def test_retries_are_paid_from_the_budget() -> None:
     model = FakeModel(in_turn(Status(500)))
     reply = ask(client_of(model, limits=BudgetLimits(requests=3)))
     assert (reply.status, len(model.requests)) == ("not_asked", 3)
+
+
+@pytest.mark.parametrize("limits", [BudgetLimits(prompt_tokens=10), BudgetLimits(completion_tokens=10)])
+def test_the_last_token_of_a_budget_is_its_last(limits: BudgetLimits) -> None:
+    budget = Budget(limits)
+    budget.count(9, 9)
+    budget.take()
+    budget.count(1, 1)
+    with pytest.raises(BudgetSpent, match="10"):
+        budget.take()
+
+
+def test_a_replay_pays_for_the_retries_that_were_recorded(tmp_path: Path) -> None:
+    found = []
+    for mode in ("record", "replay"):
+        model = FakeModel(in_turn(Status(503), Say(GOOD)))
+        client = client_of(model, cassette=Cassette(tmp_path, mode), limits=BudgetLimits(requests=3), max_concurrency=1)  # type: ignore[arg-type]
+        found.append([reply.status for reply in ask_all(client, range(4))])
+    assert found == [["answered", "answered", "not_asked", "not_asked"]] * 2
 
 
 def test_samples_are_asked_with_seeds_and_keys_of_their_own() -> None:
