@@ -5,12 +5,14 @@
 # make check     format, lint, types, imports
 # make bench     figures against named peers, three hours (bench_secagg.py --points small: two minutes);
 #                MNIST=mnist10k.npz measures federated unlearning on that file too
+# make fuzz      200,000 inputs for each parser that reads what others wrote, half of them guided by coverage; hours
 # make readme    run what the README shows, and fail on a difference
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 READY  := $(VENV)/.ready
+RUNS   ?= 100000
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: demo test test-flower test-all check bench readme fuzz clean
@@ -44,7 +46,8 @@ readme: $(READY)
 	$(BIN)/pytest tests/test_readme.py
 
 fuzz: $(READY)
-	@for target in tests/fuzz/fuzz_*.py; do echo "== $$target"; $(BIN)/python $$target --runs 100000 || exit 1; done
+	@for target in tests/fuzz/fuzz_*.py; do for how in "" --guided; do \
+	  echo "== $$target $$how"; $(BIN)/python $$target --runs $(RUNS) $$how || exit 1; done; done
 
 $(READY): pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)

@@ -1,8 +1,8 @@
 """A small fuzzer: mutate what is known, keep what answers in a new way, stop at the first thing nobody documented.
 
-Guided by answers rather than by coverage: an input that is accepted, or whose refusal (code and wording, without its
-numbers and names) was not seen before, joins the corpus and is mutated further. One seed gives one run, so every crash
-can be repeated.
+With `--guided`, coverage says what is kept (`guided.py`); without, answers do: an input that is accepted, or whose
+refusal (code and wording, without its numbers and names) was not seen before, joins the corpus and is mutated further.
+One seed gives one run, so every crash can be repeated.
 """
 
 import argparse
@@ -17,6 +17,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from guided import fuzz_guided
 
 from reports.errors import FedauditError
 
@@ -121,19 +123,22 @@ def refusal(error: FedauditError, *, prefix: str = "", exit_code: int = 2) -> st
 
 
 def fuzz(name: str, seeds: Sequence[bytes], step: Step, mutations: Sequence[Mutate]) -> None:
-    """Run the loop from the command line: `--runs N`, `--seed N`; exit 1 at the first undocumented answer.
+    """Run the loop from the command line: `--runs N`, `--seed N`, `--guided`; ends at the first undocumented answer.
 
     Every seed must be answered with `accepted`: a target that refuses everything proves nothing.
     """
     parser = argparse.ArgumentParser(description=f"Fuzz: {name}.")
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--guided", action="store_true", help="guided by coverage, with atheris")
     asked = parser.parse_args()
     rng, answers, started = random.Random(asked.seed), Counter[str](), time.monotonic()
     sound, refused = list(seeds), list(seeds)
     for data in seeds:
         if (answer := step(data)) != "accepted":
             sys.exit(f"{name}: the sound seed is refused: {answer}")
+    if asked.guided:
+        fuzz_guided(name, seeds, step, mutations, runs=asked.runs, seed=asked.seed)
     for number in range(asked.runs):
         data = rng.choice(mutations)(rng.choice(sound if rng.random() < 0.7 else refused), rng)
         try:

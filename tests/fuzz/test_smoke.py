@@ -1,11 +1,14 @@
 """Each fuzz target starts, accepts its sound seed, and survives a few hundred inputs; `make fuzz` runs the rest."""
 
+import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 TARGETS = sorted(Path(__file__).parent.glob("fuzz_*.py"))
 
 
@@ -37,3 +40,32 @@ def test_an_undocumented_answer_is_told(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "its input is" in done.stderr
     assert list(tmp_path.glob("fuzz-broken-*.bin"))
+
+
+DEEP = (
+    "from mutation import fuzz, mutate_bytes\n"
+    "def step(data):\n"
+    "    if data[:1] == b'd':\n"
+    "        if data[1:2] == b'e':\n"
+    "            if data[2:3] == b'e':\n"
+    "                if data[3:4] == b'p':\n"
+    "                    raise KeyError(data)\n"
+    "    return 'accepted'\n"
+    "def flip(data, rng):\n"
+    "    place = rng.randrange(4)\n"
+    "    return data[:place] + bytes([rng.randrange(97, 123)]) + data[place + 1:]\n"
+    "fuzz('deep', [b'none'], step, [flip])\n"
+)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is not installed")
+@pytest.mark.parametrize(("code", "found"), [(DEEP, True), (DEEP.replace("raise KeyError(data)", "pass"), False)])
+def test_coverage_leads_to_what_lies_behind_four_doors(tmp_path: Path, code: str, found: bool) -> None:
+    target = tmp_path / "fuzz_deep.py"
+    target.write_text(code)
+    command = [sys.executable, str(target), "--runs", "20000", "--guided"]
+    paths = {"PYTHONPATH": f"{TARGETS[0].parent}:{ROOT}", "TMPDIR": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **paths})
+    assert ("KeyError" in done.stderr + done.stdout) == found, done.stderr
+    assert (done.returncode == 0) == (not found)
+    assert found or "20000 runs, guided" in done.stdout
