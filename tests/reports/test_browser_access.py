@@ -8,8 +8,13 @@ from typing import Any
 
 import pytest
 
+from reports.render_html import render_html
+from reports.view import view_of
 from tests.reports.devtools import CHROMIUM, Browser, chromium
+from tests.reports.hostile import view_of_word
 from tests.reports.sample_page import whole_page
+from tests.reports.sample_plots import Shelves
+from tests.reports.sample_report import assemble, findings
 
 pytestmark = [
     pytest.mark.browser,
@@ -68,6 +73,29 @@ def test_axe_finds_nothing_against_it(browser: Browser, scheme: str, width: int)
     browser.media(scheme)
     browser.size(width, 800)
     assert complaints(browser) == []
+
+
+@needs_axe
+@pytest.mark.parametrize("kind", ["bare", "passed", "hostile"])
+def test_axe_finds_nothing_against_other_reports(running: Browser, tmp_path: Path, kind: str) -> None:
+    """A report with nothing in it, one that only passed, and one in which every word would be more than text."""
+    passed = [one for one in findings(Shelves()) if one.status == "pass"]
+    words = "<img src=x onerror=alert(1)> | `{{7*7}}` a-word-without-any-place-to-break-" * 2
+    made = {
+        "bare": lambda: view_of(assemble([], Shelves()).statement),
+        "passed": lambda: view_of(
+            assemble([one.model_copy(update={"evidence": ()}) for one in passed], Shelves()).statement
+        ),
+        "hostile": lambda: view_of_word(words),
+    }
+    page = tmp_path / "page.html"
+    page.write_text(render_html(made[kind]()), encoding="utf-8")
+    running.media()
+    for width in (1280, 320):
+        running.size(width, 800)
+        running.open(page)
+        assert complaints(running) == []
+        assert running.run("document.documentElement.scrollWidth") <= width
 
 
 @needs_axe

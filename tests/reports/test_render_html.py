@@ -8,12 +8,14 @@ from hypothesis import HealthCheck, given, settings
 
 from reports.model import Confidentiality
 from reports.render_html import render_html
+from reports.render_markdown import render_markdown
 from reports.view import Signer, View, view_of
 from reports.wording import visible
 from tests.reports.hostile import hostile, report_of, view_of_word
 from tests.reports.page import Page
 from tests.reports.sample_plots import Shelves
-from tests.reports.sample_report import assemble, findings, sample
+from tests.reports.sample_report import assemble, findings, sample, skipped
+from tests.reports.sample_system import artifact, sample_system
 
 LAW = ("https://eur-lex.europa.eu/", "https://doi.org/", "https://arxiv.org/", "https://www.rfc-editor.org/")
 CSP = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -209,3 +211,27 @@ def test_the_verdict_stands_first_and_names_its_policy() -> None:
     assert first.index("Verdict: failed") < first.index("Gravest findings")
     assert "by the policy “plain” on 2026-11-22: 1 of 2 judgements blocks." in first
     assert "Verdict" not in Page(render_html(view())).text  # without a policy there is none
+
+
+def test_files_that_the_line_leaves_out_are_counted_beside_it() -> None:
+    system = sample_system()
+    assert system.federation is not None
+    assert system.federation.secure_aggregation is not None
+    rounds = tuple(artifact(f"round{number}", "transcript") for number in range(4))
+    secure = system.federation.secure_aggregation.model_copy(update={"transcripts": rounds})
+    federation = system.federation.model_copy(update={"secure_aggregation": secure})
+    made = assemble([], Shelves(), system.model_copy(update={"federation": federation}))
+    shown = view_of(made.statement)
+    assert len(made.statement.subjects) == 5
+    for text in (Page(render_html(shown)).text, render_markdown(shown)):
+        assert "It names 2 more files that you may hold." in text
+    assert "that you may hold" not in Page(render_html(view())).text  # one subject: the line names it
+
+
+def test_beyond_four_reasons_the_first_screen_leads_to_the_rest() -> None:
+    found = [skipped(f"a.n{number}", "It holds", "budget", f"Reason {number}.") for number in range(6)]
+    page = Page(render_html(view_of(assemble(found, Shelves()).statement)))
+    first = next(e for e in page.every("section") if e.attributes["id"] == "s1").text
+    assert "3 further reasons" in first
+    last = next(e for e in page.every("section") if e.attributes["id"] == "s6").text
+    assert all(f"Reason {number}." in last for number in range(6))
