@@ -41,7 +41,11 @@ def verify(
     all_faults: bool,
     signature_only: bool,
 ) -> Answer:
-    """Verify BUNDLE in seventeen numbered steps; the first refusal ends it with one code and exit 4."""
+    """Verify BUNDLE in seventeen numbered steps; the first refusal ends it with one code and exit 4.
+
+    BUNDLE is the folder that was written, or a zip of what is in it, which is read in place and never unpacked:
+    cd BUNDLE && zip -r ../bundle.zip . makes one. Every command that reads a bundle reads either.
+    """
     trusted = load_trust(trust)
     digest = None
     if policy:
