@@ -133,6 +133,10 @@ class PlantedRecord(Noun):
     """Whether it does not contradict them."""
 
 
+BESIDE = "planted-"
+"""Before the id of an excerpt: not a duty led the reader, but passages of the document set behind that excerpt."""
+
+
 class DecoyRecord(Noun):
     """The duty of our invention that one document was asked about."""
 

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from compliance.assessment_records import BESIDE
 from compliance.documents import Document
 from compliance.reading import Reading, reading_of
 from compliance.scan import HARMLESS, Flag
@@ -123,6 +124,8 @@ def _moved(document: Document, reading: Reading) -> _Judged | None:
         return None
     if _sound(reading):
         told = f"The reader of {name} found a duty met that no AI system has."
+        if any(decoy.document == document.path and decoy.duty.startswith(BESIDE) for decoy in assessment.decoys):
+            told = f"With passages of {name} behind it, its reader found no gap in an excerpt that has one."
         return _Judged(Status.FAIL, told, by_reader=True)
     told = f"The reader of {name} found our invented duty met, but misreads planted excerpts as well."
     return _Judged(Status.INCONCLUSIVE, told, "control-failed", by_reader=True)

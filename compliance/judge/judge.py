@@ -14,17 +14,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from compliance.aireg import ARTICLES
 from compliance.assessment import Assessed
 from compliance.assessment_records import DecoyRecord, PlantedRecord
 from compliance.catalogue import Control
 from compliance.documents import Document
 from compliance.errors import ComplianceError, JudgeFileError
-from compliance.judge.decoy_reading import DecoyReading, read_decoy
+from compliance.judge.decoy_reading import DecoyReading
 from compliance.judge.member import MemberReading, read_document
 from compliance.judge.parts import largest_part
-from compliance.judge.planted import draw_planted, read_planted
 from compliance.judge.prompt import Duty, prompt_tokens
+from compliance.judge.reader_controls import read_controls
 from compliance.judge.scope import Calibrated, Reader, Scope
 from compliance.judge.shown import ShownPart, shown
 from compliance.judge.summary import agreement_of_members, never_put, readers, stopped_by
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["Judged", "assess", "duty_of", "natural_order"]
 
 _NUMBERS = re.compile(r"(\d+)")
-_ARTICLE = re.compile(r"EU-AIA:(\d+)(?:\(|#|$)")
 
 
 @dataclass(frozen=True)
@@ -100,25 +98,14 @@ async def assess(
     listed = sorted(documents, key=lambda document: document.path)
     largest = _largest(panel, duties)
     parts = {one.path: shown(one, largest, every_part=scope.every_part) for one in listed}
-    pairs = draw_planted(scope.items, _articles(asked), pairs=scope.pairs, seed=seed) if scope.pairs else ()
-    places = _decoy_places(asked)
-    decoyed = [one for one in listed if parts[one.path] and scope.pairs]
-    # in this order, so that a budget that ends leaves out duties and not the controls on the reader
-    planted, decoys, readings = await asyncio.gather(
-        read_planted(panel.members, pairs, samples=samples, seed=seed),
-        asyncio.gather(
-            *(
-                read_decoy(panel.members, one, parts[one.path], samples=samples, seed=seed, places=places)
-                for one in decoyed
-            )
-        ),
-        asyncio.gather(
-            *(
-                _read(panel, duty, document, parts[document.path], samples=samples, seed=seed)
-                for duty in duties
-                for document in listed
-            )
-        ),
+    controlled = await read_controls(panel.members, listed, parts, duties, scope, samples=samples, seed=seed)
+    planted, decoys = controlled.planted, controlled.decoys
+    readings = await asyncio.gather(
+        *(
+            _read(panel, duty, document, parts[document.path], samples=samples, seed=seed)
+            for duty in duties
+            for document in listed
+        )
     )
     heard = readers([member.name for member in panel.members], planted, decoys, readings)
     led = {decoy.document: decoy for decoy in decoys}
@@ -166,19 +153,3 @@ def _largest(panel: "Panel", duties: Iterable[Duty]) -> int:
         return min(largest_part(one.settings.context_tokens, one.settings.max_tokens, needed) for one in panel.members)
     except ValueError as error:
         raise JudgeFileError("judge.context", f"context_tokens: {error}", "Raise context_tokens.") from error
-
-
-def _decoy_places(controls: Iterable[Control]) -> tuple[str, ...]:
-    """Return a citation of every article asked about in which a reading can be believed; else the first of all."""
-    found: dict[int, str] = {}
-    cited = [str(citation) for control in controls for citation in control.citations]
-    for citation in cited:
-        article = _ARTICLE.match(citation)
-        if article is not None and int(article[1]) in ARTICLES:
-            found.setdefault(int(article[1]), citation)
-    return tuple(found.values()) or tuple(cited[:1])
-
-
-def _articles(controls: Iterable[Control]) -> frozenset[int]:
-    found = (_ARTICLE.match(str(citation)) for control in controls for citation in control.citations)
-    return frozenset(int(one[1]) for one in found if one is not None)

@@ -29,8 +29,10 @@ __all__ = [
     "PlantedReadings",
     "article_duty",
     "draw_planted",
+    "gap_item",
     "read_items",
     "read_planted",
+    "sound_items",
 ]
 
 GAP_AT_MOST, SOUND = 2, 5
@@ -122,6 +124,17 @@ def draw_planted(
     return tuple(
         (_drawn(items, article, seed, sound=False), _drawn(items, article, seed, sound=True)) for article in chosen
     )
+
+
+def gap_item(items: Sequence[Item], article: int, seed: int) -> Item:
+    """Return the excerpt with a gap that is drawn for an article: the one of its planted pair."""
+    return _drawn(items, article, seed, sound=False)
+
+
+def sound_items(items: Sequence[Item], article: int) -> tuple[Item, ...]:
+    """Return the excerpts of an article in which the experts found no gap, in the order of their ids."""
+    found = (item for item in items if item.article == article and item.text and item.reference == SOUND)
+    return tuple(sorted(found, key=lambda item: item.id))
 
 
 def _drawn(items: Sequence[Item], article: int, seed: int, *, sound: bool) -> Item:

@@ -72,7 +72,7 @@ def test_a_replay_opens_no_socket_and_gives_the_same_bytes(tmp_path: Path, monke
     assert replayed.transcript == recorded.transcript
     assert counts(recorded.assessment) == {"answered": 2, "invalid_output": 0, "not_asked": 0, "withheld": 0}
     entries = [json.loads(line) for line in (recorded.transcript or b"").splitlines()]
-    assert len(entries) == recorded.assessment.usage.requests == 5  # two duties, a decoy, a planted pair
+    assert len(entries) == recorded.assessment.usage.requests == 6  # two duties, two decoys, a planted pair
 
 
 def test_another_seed_or_document_finds_no_answer_in_the_recording(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_a_document_is_read_with_quotes_and_every_key(ask: Ask, td: Path, tmp_pa
     assert {one["control"].partition("(")[0] for one in found["assessments"]} == {"EU-AIA:9", "EU-AIA:15"}
     [quote] = next(one for one in found["assessments"] if one["control"] == "EU-AIA:9(1)")["quotes"]
     assert TEXT[quote["start"] : quote["end"]] == quote["text"] == SENTENCE.rstrip(".")
-    controls = 2 + 2  # an excerpt with a gap and a sound one, and a decoy at each article
+    controls = 2 + 1 + 2  # an excerpt with a gap and a sound one, a far decoy, and a near one at each article
     assert found["egress"][0]["requests"] == found["usage"]["requests"] == len(found["assessments"]) + controls
     written, sha256 = read_assessment(tmp_path / "a.json")
     assert sha256 == found["assessment_sha256"]

@@ -41,7 +41,13 @@ def answer(folder: Path, content: str | bytes, name: str = "td.md", **given: Any
 
 
 def read(
-    *, decoy_ok: bool = True, steered: bool = False, planted_ok: bool = True, decoys: bool = True, **_: object
+    *,
+    decoy_ok: bool = True,
+    steered: bool = False,
+    planted_ok: bool = True,
+    decoys: bool = True,
+    duty: str = "decoy-1",
+    **_: object,
 ) -> Assessment:
     """An assessment of one duty, with its controls on the reader."""
     suspected = ("injection_suspected",) if steered or not decoy_ok else ()
@@ -62,9 +68,16 @@ def read(
             }
         ],
         "planted": [{"id": "use1-art9-A", "expected": "gap", "score": 2 if planted_ok else 5, "ok": planted_ok}],
-        "decoys": [{"document": "td.md", "duty": "decoy-1", "answer": told, "ok": decoy_ok}] if decoys else [],
+        "decoys": [{"document": "td.md", "duty": duty, "answer": told, "ok": decoy_ok}] if decoys else [],
     }  # fmt: skip
     return Assessment.model_validate(record | {"effort": Effort.SMOKE, "on": TODAY.date()})
+
+
+def test_passages_that_moved_an_excerpt_are_told_as_that(tmp_path: Path) -> None:
+    found = answer(tmp_path, PLAIN, decoy_ok=False, duty="planted-use1-art9-A", unpinned=())
+    assert found.status is Status.FAIL
+    assert "passages of td.md behind it" in found.summary
+    assert "no AI system has" in answer(tmp_path, PLAIN, decoy_ok=False, unpinned=()).summary
 
 
 def test_an_ordinary_document_passes_without_a_reader(tmp_path: Path) -> None:

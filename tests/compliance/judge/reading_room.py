@@ -13,6 +13,7 @@ from compliance.documents import Document
 from compliance.extracted import Section
 from compliance.judge.decoy import DECOYS
 from compliance.judge.judge import Judged, assess
+from compliance.judge.near_decoy import NEAR_DECOYS
 from compliance.judge.scope import Calibrated, Scope
 from compliance.judge_file import JudgeFile, quick_judge
 from compliance.llm.fake import FakeModel, transport
@@ -33,7 +34,9 @@ The training records come from twenty hospitals.
 """
 MEASURED = Calibrated(radius=1, measured_for=lambda _control, _document: True)
 """As if a calibration of this reader were there."""
-_DECOY_TEXTS = frozenset(decoy.text for decoy in DECOYS)
+_DECOY_TEXTS = frozenset(decoy.text for decoy in DECOYS) | {
+    decoy.text for decoys in NEAR_DECOYS.values() for decoy in decoys
+}
 _REFERENCES = {item.text: item.reference for item in shipped_dataset().items}
 
 

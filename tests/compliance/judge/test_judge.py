@@ -343,7 +343,7 @@ def test_at_full_effort_praise_of_oneself_is_tried_too() -> None:
 
 def test_a_spent_budget_leaves_out_duties_and_says_so() -> None:
     asked = duties("EU-AIA:9(1)", "EU-AIA:9(2)(a)", "EU-AIA:9(2)(b)", "EU-AIA:9(5)")
-    judged = read([document()], asked, honest, budget=5, max_concurrency=1)
+    judged = read([document()], asked, honest, budget=6, max_concurrency=1)
     assert [one.status for one in judged.assessments] == ["answered", "answered", "not_asked", "not_asked"]
     assert all(one.ok for one in judged.planted)  # the controls on the reader came first
     assert [error.code for error in judged.errors] == ["budget.spent"]
