@@ -29,7 +29,7 @@ class Authority:
     """Somebody whose word for a time is taken."""
 
     name: str
-    """Subject of its certificate, as RFC 4514 writes it; shown to people."""
+    """Subject of its certificate, as RFC 4514 writes it; shown to people, without control characters."""
     certificate: "Certificate" = field(repr=False)
     """The one that may sign."""
     issuers: tuple["Certificate", ...] = field(default=(), repr=False)
@@ -77,7 +77,8 @@ def parse_authority(pem: bytes, name: str) -> Authority:
                 raise _unfit(name, f"holds {len(chain)} certificates", f"At most {MAX_CHAIN} make a chain.")
             _require_stamping(chain[0], name)
             _require_chain(chain, name)
-            return Authority(chain[0].subject.rfc4514_string(), chain[0], tuple(chain[1:]))
+            subject = chain[0].subject.rfc4514_string()
+            return Authority(subject if subject.isprintable() else repr(subject), chain[0], tuple(chain[1:]))
     except unreadable as error:
         raise _unfit(name, "holds no readable certificate", "It must be PEM: BEGIN CERTIFICATE.") from error
 

@@ -64,22 +64,18 @@ def sign(
         raise click.UsageError("--timestamp-query comes before the authority's answer, --timestamp after it")
     if query:
         require_place(query, bundle)
+    there = read_bundle(bundle)
     if reply:
         public, signed = _attached(bundle, key_path, passphrase_file, reply)
     else:
-        public, signed = _signed(bundle, key_path, passphrase_file, again=query is None)
+        key = private_key(key_path, passphrase_from(passphrase_file))
+        keep = query is not None and there.envelope.signed_by(key.public)
+        public, signed = key.public, there if keep else add_signature(bundle, key)
     if query:
         write_whole(query, query_for(signed, public))
-    write_standard_renderings(bundle)
+    if signed is not there:
+        write_standard_renderings(bundle)
     return _answer(signed, public, role, query)
-
-
-def _signed(bundle: Path, key_path: Path, passphrase_file: Path | None, *, again: bool) -> tuple[PublicKey, Bundle]:
-    key = private_key(key_path, passphrase_from(passphrase_file))
-    there = read_bundle(bundle)
-    if again or not there.envelope.signed_by(key.public):
-        return key.public, add_signature(bundle, key)
-    return key.public, there
 
 
 def _attached(bundle: Path, key_path: Path, passphrase_file: Path | None, reply: Path) -> tuple[PublicKey, Bundle]:

@@ -122,10 +122,10 @@ class StampingAuthority:
         """A TimeStampToken."""
         return Stamping(self, message, at, **slips).token()
 
-    def reply(self, message: bytes, at: datetime, *, status: int = 0, **slips: Any) -> bytes:
-        """A TimeStampResp; without a token where `status` is a refusal."""
-        told = tlv(0x30, integer(status), *([tlv(0x30, tlv(0x0C, b"not today"))] if status > 1 else []))
-        return tlv(0x30, told, *([self.token(message, at, **slips)] if status <= 1 else []))
+    def reply(self, message: bytes, at: datetime, *, status: int = 0, told: str = "not today", **slips: Any) -> bytes:
+        """A TimeStampResp; without a token where `status` is a refusal, and then it says why."""
+        why = tlv(0x30, integer(status), *([tlv(0x30, tlv(0x0C, told.encode()))] if status > 1 else []))
+        return tlv(0x30, why, *([self.token(message, at, **slips)] if status <= 1 else []))
 
 
 @dataclass(frozen=True)

@@ -158,6 +158,26 @@ def test_a_chain_may_be_longer() -> None:
         parse_authority(pem(leaf, ROOT), "leaf.pem")
 
 
+ESCAPE = "\x1b[2J\u202e"
+"""Clears a terminal, and turns the text behind it round."""
+
+
+def test_no_name_in_a_certificate_reaches_a_terminal_as_more_than_text() -> None:
+    forged = certificate("Forged", private(13).public_key(), ESCAPE, private(13), *TSA.extensions)
+    with pytest.raises(TimestampError) as refused:
+        token_time(TSA.token(MESSAGE, AT, signer=forged), MESSAGE, [LISTED])
+    assert refused.value.message.isprintable()
+    lone = certificate(ESCAPE, private(14).public_key(), ESCAPE, private(14), *TSA.extensions)
+    assert parse_authority(pem(lone), "lone.pem").name.isprintable()
+    two = pem(certificate(ESCAPE, private(14).public_key(), "Test Root", private(14), *TSA.extensions), ROOT)
+    with pytest.raises(TimestampError) as refused:
+        parse_authority(two, "lone.pem")
+    assert refused.value.message.isprintable()
+    with pytest.raises(TimestampError) as refused:
+        token_in(TSA.reply(MESSAGE, AT, status=2, told=ESCAPE), MESSAGE)
+    assert refused.value.message.isprintable()
+
+
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_token_or_refused(data: bytes) -> None:
     assert refusal(data) in {"timestamp.syntax", "timestamp.imprint"}

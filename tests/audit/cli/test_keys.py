@@ -15,6 +15,7 @@ from audit.cli.main import run
 from reports.bundle import read_bundle
 from reports.export_sigstore import sigstore_bundles
 from reports.keyfile import private_pem
+from reports.timestamp import timestamp_query
 from tests.reports.authority import TSA
 from tests.reports.conformance.world import AUDITOR, FINISHED, PROVIDER, STRANGER, World, sound_world
 from tests.reports.openssl_authority import STAMPER, OpensslAuthority
@@ -196,6 +197,21 @@ def test_a_real_authority_s_reply_is_attached_and_counts(
     assert "(time-stamped 20" in capsys.readouterr().out
     world.write_trust(**keys, keys=[entry | revoked])  # stamped after it was stolen: the stamp convicts
     assert run([*verify, "--now", now]) == 4
+
+
+def test_a_zip_is_asked_about_and_never_written(world: World, fedaudit: Fedaudit) -> None:
+    shutil.make_archive("sealed", "zip", "bundle")
+    before = Path("sealed.zip").read_bytes()
+    fedaudit("sign sealed.zip --key auditor.key --role auditor --timestamp-query a.tsq")
+    [signature] = read_bundle(world.bundle).envelope.signatures_of(AUDITOR.public)
+    assert Path("a.tsq").read_bytes() == timestamp_query(signature.sig)
+    Path("a.tsr").write_bytes(TSA.reply(signature.sig, LATER))
+    for options in ("", "--timestamp a.tsr"):
+        refused = fedaudit(f"sign sealed.zip --key auditor.key --role auditor {options}", code=2)
+        assert refused["code"] == "bundle.zip"
+    assert fedaudit("sign sealed.zip --key stranger.key --role auditor --timestamp-query s.tsq", code=2)
+    assert not Path("s.tsq").exists()
+    assert Path("sealed.zip").read_bytes() == before
 
 
 REFUSED: dict[str, tuple[bytes, str, str]] = {
