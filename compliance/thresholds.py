@@ -133,9 +133,10 @@ def _outcome(promise: Promise, findings: Iterable[Finding]) -> Outcome:
     ]
     nothing = Outcome(promise, "not_measured", None, None)
     measured += [
-        Outcome(promise, "not_decided", finding, None)  # an error holds no figure, and hides none that others hold
+        Outcome(promise, "not_decided", finding, None)  # without a figure it decides nothing, and hides none of others
         for finding in findings
-        if finding.check == promise.check and finding.status is Status.ERROR
+        if finding.check == promise.check and finding.status in (Status.ERROR, Status.INCONCLUSIVE)
+        if all(figure.name != promise.measurement for figure in finding.measurements)
     ]
     return min(measured, key=lambda one: _WORST_FIRST.index(one.state), default=nothing)
 

@@ -95,8 +95,9 @@ def test_one_broken_finding_of_several_breaks_the_promise(tmp_path: Path) -> Non
     assert answer(tmp_path, [good, bad]).status is Status.FAIL
 
 
-def test_a_finding_that_ended_in_an_error_leaves_the_promise_open(tmp_path: Path) -> None:
-    kept, broke_off = membership(measured(0.001, 0.008)), finding("attack.membership", Status.ERROR, key="of=other")
+@pytest.mark.parametrize("ended", [Status.ERROR, Status.INCONCLUSIVE])
+def test_a_finding_that_decided_nothing_leaves_a_promise_open_that_another_keeps(tmp_path: Path, ended: Status) -> None:
+    kept, broke_off = membership(measured(0.001, 0.008)), finding("attack.membership", ended, key="of=other")
     assert answer(tmp_path, [kept]).status is Status.PASS
     assert answer(tmp_path, [kept, broke_off]).reason == "not-decided"
 
