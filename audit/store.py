@@ -131,18 +131,18 @@ class RunStore:
             RunStoreError: `run.other`, the store is of a run that differs; `run.damaged`.
             StoreWriteError: it cannot be written.
         """
-        known = self._database.bound()
+        known, was_sealed = self._database.bound(), False
         told = json.dumps(moment_text(now))
         if known:
-            kept = known.get(NOW, "")
-            known.pop(SEALED, None)
+            kept, was_sealed = known.get(NOW, ""), known.pop(SEALED, None) is not None
             refuse_difference(self.folder, known, {**binding, NOW: told if now_was_said else kept})
             now, told = _moment(self.folder, kept), kept
         else:
             self._database.bind({**binding, NOW: told})
         self._digest = hashlib.sha256(canonical_json([sorted(binding.items()), told])).hexdigest()
-        with writing(self.folder):
-            self.evidence_folder.restore()
+        if not (was_sealed and self.bundle.exists()):  # else the evidence is there already
+            with writing(self.folder):
+                self.evidence_folder.restore()
         return now
 
     @property

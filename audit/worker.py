@@ -45,6 +45,8 @@ def in_worker(run: int, plugins: tuple[str, ...], position: int, data: bytes | N
         fn, trial = pickle.loads(data or b"")  # noqa: S301  what our run has packed
     except Exception:  # nothing was packed, or a class of the owner's, in a module that only the run has loaded
         return position, None
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(1)  # as in the run itself; what is loaded later finds one thread in its environment
     return position, packed(fn(trial))
 
 
@@ -71,11 +73,9 @@ def _loaded(plugin: str) -> None:
 
 @cache
 def _settle(run: int) -> None:
-    """Make a worker of this process, once: on one thread, and gone when its run is, which may have been killed."""
-    import torch
-
-    torch.set_num_threads(1)
-    threading.Thread(target=_watch, args=(run,), daemon=True).start()
+    """Make a worker of this process, once: gone when its run is, which may have been killed."""
+    if os.getpid() != run:  # joblib gives the work of one worker to the run itself
+        threading.Thread(target=_watch, args=(run,), daemon=True).start()
 
 
 def _watch(run: int) -> None:

@@ -1,7 +1,11 @@
 """Every executor against the built-in map: the same results, whatever the order and the place."""
 
+import os
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,6 +44,50 @@ def test_an_exception_in_a_process_comes_out() -> None:
 
 def test_nothing_is_done_with_no_trial() -> None:
     assert list(Process(workers=2).map(drawn, ())) == []
+
+
+def unsendable(seed: int) -> object:
+    return lambda: seed
+
+
+def test_what_cannot_be_sent_is_run_here() -> None:
+    here = dict(Process(workers=2).map(lambda seed: seed + 1, SEEDS[:2]))  # the function cannot be sent
+    assert here == {0: 101, 1: 102}
+    [(_, found)] = Process(workers=2).map(unsendable, SEEDS[:1])  # the result cannot
+    assert found() == 100  # type: ignore[operator]
+
+
+ORPHANS = """
+import os, sys, time
+from audit.executors import Process
+def asleep(seed):
+    time.sleep(seed)
+if __name__ == "__main__":
+    list(Process(workers=2).map(asleep, [100, 100]))
+"""
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_run_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "orphans.py").write_text(ORPHANS)
+    run = subprocess.Popen([sys.executable, tmp_path / "orphans.py"], env={**os.environ, "PYTHONPATH": str(Path.cwd())})
+    children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
+    workers: list[str] = []
+    for _ in range(1200):
+        workers = children.read_text().split()
+        if len(workers) >= 3:  # two workers, and what tracks their memory
+            break
+        time.sleep(0.05)
+    assert len(workers) >= 3
+    time.sleep(8)  # until both are at work
+    assert all(Path(f"/proc/{worker}").exists() for worker in workers)
+    run.kill()
+    run.wait()
+    for _ in range(200):
+        if not any(Path(f"/proc/{worker}").exists() for worker in workers):
+            return
+        time.sleep(0.05)
+    pytest.fail("a worker outlived its run")
 
 
 def test_names_give_executors_and_others_are_refused() -> None:
