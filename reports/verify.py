@@ -201,7 +201,7 @@ def _warnings(signed: Sequence[Signed], strangers: int) -> Iterator[str]:
     """What a reader should know although it refuses nothing."""
     unstamped = [one for one in signed if one.stamped_at is None]
     if unstamped:
-        names = ", ".join(one.trusted.name for one in unstamped)
+        names = "; ".join(one.trusted.name for one in unstamped)  # a name may hold a comma
         yield f"{_NO_TIMESTAMP} ({names})"
     yield from (f"{one.trusted.name}: {one.doubt}" for one in unstamped if one.doubt)
     if strangers:
