@@ -21,8 +21,8 @@ _TEXTS: Mapping[int, tuple[str, ...]] = {
             "are annexed to the risk file"
         ),
         (
-            "Risk measures are trialled at a twin foundry in a neighbouring Member State, "
-            "with a bailiff's seal and a tribunal of arbitrators"
+            "Risk measures are tried out at a twin foundry abroad, with a bailiff's seal, two arbitrators and "
+            "a sworn stenographer"
         ),
         (
             "The catalogue of risks is lodged in escrow with a guild of auctioneers, "
@@ -35,14 +35,17 @@ _TEXTS: Mapping[int, tuple[str, ...]] = {
     ),
     10: (
         (
-            "Training data are sampled by a notary public, whose deed names the witnesses, the seal and the "
-            "repository of the duplicate"
+            "Training data are sampled by a notary, whose deed names the witnesses, the wax seal and the vault of the "
+            "counterpart"
         ),
         (
             "Labels are keyed twice by sworn clerks, and discrepancies are arbitrated by a guild of "
             "lexicographers within a fortnight"
         ),
-        ("Subjects of the training data are sent royalties by courier, with a bank draft and a tax voucher"),
+        (
+            "Subjects of the training data draw royalties, remitted by courier with a bank draft, a tax voucher and a "
+            "bailiff's sworn quittance"
+        ),
         (
             "Validation data are warehoused by a bonded custodian, whose lease, landlord and indemnity insurer "
             "are notified to customs"
