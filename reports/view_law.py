@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from reports.model import ControlRow, Report, Status
 from reports.view_finding import finding_anchor
-from reports.wording import STATE_WORD, STATUS_WORD, STRENGTH_LETTER, Paragraph, paragraph, phrase
+from reports.wording import KIND_WORD, STATE_WORD, STATUS_WORD, STRENGTH_LETTER, Paragraph, paragraph, phrase
 
 MOST_LINKS = 4
 """Checks named beside an article; its duties name them all."""
@@ -260,7 +260,7 @@ def _duty(row: ControlRow, links: dict[str, Link]) -> DutyRow:
         support=row.support or "",
         letter=STRENGTH_LETTER[row.strength] if row.strength else "",
         strength=str(row.strength or ""),
-        missing=", ".join(row.missing),
+        missing=", ".join(KIND_WORD.get(kind, kind) for kind in row.missing),
         next_step=row.next_step,
         links=tuple(_gathered(row.findings, links)),
     )

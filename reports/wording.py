@@ -47,8 +47,18 @@ STATE_WORD = {
     "not-assessed": "not assessed",
 }
 """States of a duty as people read them: a tool gives evidence, it does not decide."""
+KIND_WORD = {
+    "dp": "differential privacy",
+    "log": "logs",
+    "membership": "membership inference",
+    "reconstruction": "reconstruction attacks",
+    "secagg": "secure aggregation",
+}
+"""Kinds of evidence whose names people do not use; the others are words already."""
 NOT_ADVICE = "evidence, not a conformity assessment, not legal advice"
 
+_INITIALS = frozenset({"auc", "dp", "fpr", "gdp", "iii", "iv", "js", "kl", "prg", "psnr", "rdp", "ssim", "tpr"})
+"""Parts of a name that are written in capitals."""
 _INVISIBLE = {"Cf", "Cc", "Cs", "Co", "Zl", "Zp"}
 _JOINERS = "\u200c\u200d"
 """Some scripts are spelled with these two; they reorder nothing."""
@@ -153,8 +163,8 @@ def limit_text(measurement: Measurement) -> str:
 
 
 def phrase(word: str) -> str:
-    """Return a machine's name as words: `clients_per_round` reads `clients per round`."""
-    return word.replace("_", " ").replace(" iii ", " III ")
+    """Return a machine's name as words: `clients_per_round` reads `clients per round`, `psnr_median` `PSNR median`."""
+    return " ".join(part.upper() if part in _INITIALS else part for part in word.replace("_", " ").split(" "))
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:

@@ -109,3 +109,8 @@ def test_beyond_a_few_findings_an_article_counts_the_rest() -> None:
     [article] = seen([row("EU-AIA:15", findings=prints)], SAMPLE.report.findings).articles
     assert len(article.links) == MOST_LINKS
     assert article.more == len(prints) - MOST_LINKS
+
+
+def test_what_is_missing_is_named_as_people_name_it() -> None:
+    [duty] = seen([row("EU-AIA:15", missing=("dp", "secagg", "document", "somebody-else-s"))]).duties
+    assert duty.missing == "differential privacy, secure aggregation, document, somebody-else-s"

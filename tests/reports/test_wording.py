@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.model import Interval, Measurement, Threshold
-from reports.wording import byte_size, counted, limit_text, number, paragraph, quantity, visible
+from reports.wording import byte_size, counted, limit_text, number, paragraph, phrase, quantity, visible
 
 
 def value_of(text: str) -> float:
@@ -90,3 +90,17 @@ def test_counts_and_sizes_read_well() -> None:
         "2 duties",
     )
     assert (byte_size(999), byte_size(1500), byte_size(2_500_000)) == ("999 B", "1.5 kB", "2.5 MB")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("clients_per_round", "clients per round"),
+        ("annex_iii_area", "annex III area"),
+        ("psnr_median", "PSNR median"),
+        ("tpr_at_fpr_0.001", "TPR at FPR 0.001"),
+        ("triviality", "triviality"),  # initials inside a word stay
+    ],
+)
+def test_a_machine_s_name_reads_as_words(name: str, words: str) -> None:
+    assert phrase(name) == words
