@@ -3,11 +3,14 @@
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509 import Certificate
 
 from reports.timestamp_authority import Authority, parse_authority
-from tests.reports.authority import ROOT, StampingAuthority, pem, private
+from tests.reports.authority import ROOT, StampingAuthority, certificate, pem, private
 
 CONFIGURATION = """[tsa]
 default_tsa = here
@@ -17,12 +20,16 @@ signer_cert = ./tsa.pem
 signer_key = ./tsa.key
 certs = ./root.pem
 default_policy = 1.2.3.4.1
-digests = sha256
-signer_digest = sha256
+digests = sha256, sha384, sha512
+signer_digest = {digest}
 ess_cert_id_alg = sha256
 accuracy = secs:1
 """
 STAMPER = StampingAuthority("Openssl TSA", 21, serial=21)
+
+
+Key: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+FIXED = private(STAMPER.scalar)
 
 
 @dataclass(frozen=True)
@@ -50,18 +57,28 @@ class OpensslAuthority:
     """An authority that openssl plays."""
 
     folder: Path
+    key: Key = FIXED
+    """Its own."""
+    digest: str = "sha256"
+    """What it signs with."""
 
     def __post_init__(self) -> None:
         """Lay out its files."""
-        key = private(STAMPER.scalar).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        files = {"tsa.cnf": CONFIGURATION.encode(), "tsa.key": key, "serial": b"01\n"}
-        for name, content in {**files, "tsa.pem": pem(STAMPER.certificate), "root.pem": pem(ROOT)}.items():
+        key = self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        files = {"tsa.cnf": CONFIGURATION.format(digest=self.digest).encode(), "tsa.key": key, "serial": b"01\n"}
+        for name, content in {**files, "tsa.pem": pem(self.certificate), "root.pem": pem(ROOT)}.items():
             (self.folder / name).write_bytes(content)
+
+    @property
+    def certificate(self) -> Certificate:
+        """Its own, issued by the test root."""
+        public = self.key.public_key()
+        return certificate(STAMPER.name, public, "Test Root", private(11), *STAMPER.extensions, serial=STAMPER.serial)
 
     @property
     def listed(self) -> Authority:
         """As a trust file reads it."""
-        return parse_authority(STAMPER.pem, "tsa.pem")
+        return parse_authority(pem(self.certificate, ROOT), "tsa.pem")
 
     def reply(self, query: bytes) -> bytes:
         """The reply to a query."""

@@ -8,10 +8,12 @@ import json
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,7 +27,7 @@ from reports.trust import load_trust
 from tests.reports.authority import ISSUER, ROOT, TSA, StampingAuthority, certificate, pem, private
 from tests.reports.conformance.timestamp_cases import list_authority, stamp
 from tests.reports.conformance.world import AUDITOR, sound_world
-from tests.reports.openssl_authority import OpensslAuthority, openssl
+from tests.reports.openssl_authority import Key, OpensslAuthority, openssl
 from tests.reports.outsiders import needs_shell
 from tests.vectors import build_timestamps
 
@@ -74,6 +76,22 @@ def test_we_verify_what_openssl_stamped(stamper: OpensslAuthority) -> None:
     assert abs(datetime.now(UTC) - moment) < timedelta(minutes=5)
     assert refusal(token) == "timestamp.authority"
     assert refusal(token, b"another", stamper.listed) == "timestamp.imprint"
+
+
+@pytest.mark.parametrize("digest", ["sha256", "sha384", "sha512"])
+@pytest.mark.parametrize("kind", ["rsa-2048", "p-384", "p-521"])
+def test_authorities_sign_and_digest_as_they_do_in_the_world(tmp_path: Path, kind: str, digest: str) -> None:
+    makers: dict[str, Callable[[], Key]] = {
+        "rsa-2048": lambda: rsa.generate_private_key(65537, 2048),
+        "p-384": lambda: ec.generate_private_key(ec.SECP384R1()),
+        "p-521": lambda: ec.generate_private_key(ec.SECP521R1()),
+    }
+    authority = OpensslAuthority(tmp_path, makers[kind](), digest)
+    asking = openssl(tmp_path, "ts", "-query", "-data", "/dev/stdin", f"-{digest}", data=MESSAGE).raw  # with a nonce
+    token = token_in(authority.reply(asking), MESSAGE)
+    assert token_time(token, MESSAGE, [authority.listed])
+    assert refusal(token, b"another", authority.listed) == "timestamp.imprint"
+    assert refusal(token, MESSAGE, OpensslAuthority(tmp_path).listed) == "timestamp.signature"
 
 
 def test_a_token_that_openssl_wrote_with_its_certificates_is_named_where_they_are_not_sorted(
