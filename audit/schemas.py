@@ -64,7 +64,7 @@ ANSWERS: Mapping[str, Shapes] = {
     "verify": (bundles.VerifyAnswer,),
     "gate": (bundles.GateAnswer,),
     "render": (bundles.RenderAnswer,),
-    "show": (bundles.ShowAnswer, bundles.ProofAnswer),
+    "show": (bundles.ShowAnswer, bundles.ProofAnswer, bundles.TimingsAnswer),
     "compare": (bundles.CompareAnswer,),
     "attack list": (bundles.AttackListAnswer,),
     "attack run": (bundles.AttackRunAnswer,),

@@ -262,7 +262,8 @@ class RunStore:
         self.folder.rmdir()
 
     def _clear(self) -> None:
-        for path in self.folder.iterdir():
+        """Remove all but the lock; the database last, since it tells whether the bundle was whole."""
+        for path in sorted(self.folder.iterdir(), key=lambda path: path.name == NAME):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             elif path.name != "lock":

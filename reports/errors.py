@@ -13,8 +13,10 @@ FedauditError
 ├── SystemFileError        the system file or a file that it names (exit 2)
 ├── FileError              a file from outside: RefusedFormat, BrokenFile in reports.artifacts (exit 2)
 ├── UnlearningError        in unlearning.errors: a model, a layer list, a federation file (exit 2)
+├── RunStoreError          in audit.store_errors: what an earlier run left cannot be gone on with (exit 2)
 ├── CheckError             the checks themselves: DuplicateCheckError in reports.check (exit 2)
 └── IncompleteError        the work could not be completed (exit 3)
+    └── StoreWriteError    in audit.store_errors: the disk is full, or the folder read-only
 """
 
 

@@ -223,6 +223,32 @@ class ProofAnswer(AnswerNoun):
     """That the evidence is under its root."""
 
 
+class CheckTimed(AnswerNoun):
+    """How long one check took."""
+
+    check: Text
+    """Its id."""
+    seconds: float
+    """From question to answer."""
+    trials: Count
+    """Trials that are kept."""
+    trial_seconds: float
+    """Of all of them together."""
+    median_seconds: float | None
+    """Of a trial; null where there is none."""
+    longest_seconds: float | None
+    """Of a trial; null where there is none."""
+
+
+class TimingsAnswer(AnswerNoun):
+    """Of `fedaudit show --timings`."""
+
+    report: About
+    """Which report."""
+    timings: tuple[CheckTimed, ...]
+    """The longest check first; the word of the run store, which nobody signs."""
+
+
 class DutyChange(AnswerNoun):
     """A duty whose state moved."""
 

@@ -5,6 +5,7 @@ import shutil
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -29,15 +30,20 @@ _COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow", "skipped":
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("finding", required=False)
 @click.option("--proof", metavar="SHA256", help="Prove that evidence with this digest is in the report (RFC 6962).")
-def show(bundle: Path, finding: str | None, proof: str | None) -> Answer:
+@click.option("--timings", is_flag=True, help="How long checks and trials took, in a run that --keep-run kept.")
+def show(bundle: Path, finding: str | None, proof: str | None, timings: bool) -> Answer:
     """Show the report in BUNDLE, or one FINDING of it: a check id, or six or more digits of a fingerprint.
 
     What is shown is what the report says; 'fedaudit verify' tells whether to believe it.
     """
     if finding and proof:
         raise click.UsageError("--proof is about evidence: it takes no FINDING")
+    if timings and (finding or proof):
+        raise click.UsageError("--timings is about the whole run: it takes neither FINDING nor --proof")
     read = read_bundle(bundle)
     statement, report = read.statement, read.report
+    if timings:
+        return _timed(statement, bundle)
     if proof:
         return _proved(statement, proof)
     wanted = _wanted(report.findings, finding) if finding else report.findings
@@ -76,6 +82,21 @@ def _proved(statement: Statement, sha256: str) -> Answer:
         "Not verified here: that the root is signed, 'fedaudit verify' tells.",
     ]
     return Answer(text="\n".join(lines), fields={"report": _about(statement), "proof": proof.model_dump(mode="json")})
+
+
+def _timed(statement: Statement, bundle: Path) -> Answer:
+    """Return how long the checks of the run took: the word of the run store, which nobody signs."""
+    from audit.store_timings import timings
+
+    found = timings(bundle)
+    lines = [f"{'seconds':>9} {'trials':>7} {'median':>9} {'longest':>9}  check"]
+    for one in found:
+        of_trial = (one.median_seconds, one.longest_seconds)
+        median, longest = (" " * 9 if spent is None else f"{spent:9.3f}" for spent in of_trial)
+        lines.append(f"{one.seconds:9.3f} {one.trials:7} {median} {longest}  {visible(one.check)}")
+    lines.append("From the run store beside the bundle, which is not signed; median and longest are of a trial.")
+    fields = {"report": _about(statement), "timings": [asdict(one) for one in found]}
+    return Answer(text="\n".join(lines), fields=fields)
 
 
 def _wanted(findings: Sequence[Finding], word: str) -> tuple[Finding, ...]:

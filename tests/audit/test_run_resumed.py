@@ -1,5 +1,6 @@
 """A run that is killed at any moment, and resumed, ends in the very bytes of one that was left alone."""
 
+import json
 import random
 import resource
 import shutil
@@ -9,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
@@ -183,20 +184,19 @@ def files(bundle: Path) -> dict[str, bytes]:
 
 def killed_and_resumed(desk: Desk, bundle: str, moments: Iterator[float], *more: str) -> int:
     """Kill a run at each of the moments, resume it each time, let the last one end; return how many were killed."""
-    killed = 0
+    killed, place = 0, desk.folder / bundle
     for moment in moments:
         process = desk.begin(*line(bundle, "--resume", *more))
         time.sleep(moment)
-        try:
-            subprocess.run(["kill", "-9", str(process)], check=True, capture_output=True)
-        except subprocess.CalledProcessError:  # it was faster
-            assert desk.end() == 0, desk.said
-            break
-        if desk.end() == 0:
-            break
+        subprocess.run(["kill", "-9", str(process)], check=False, capture_output=True)
+        code = desk.end()
+        if code == 0:  # it was faster
+            return killed
+        assert code == -signal.SIGKILL, desk.said
         killed += 1
-        place = desk.folder / bundle
-        assert not place.exists() or (place / "report.dsse.json").exists()  # whole, or not there at all
+        if place.exists():  # killed while it cleared up: the bundle is whole
+            assert not (run_folder(place) / "store.sqlite").exists() or desk.run(bundle, "--resume", *more) == 0
+            return killed
     assert desk.run(bundle, "--resume", *more) == 0, desk.said
     return killed
 
@@ -330,6 +330,13 @@ def test_a_kept_run_has_its_timings_and_a_finished_one_is_not_run_again(desk: De
     told = {one.check: one for one in timings(desk.folder / "kept")}
     assert (told["local.trials"].trials, told["local.trials-again"].trials) == (24, 1)
     assert told["local.trials"].seconds >= told["local.trials"].trial_seconds >= 24 * 0.02
+    desk.begin("show", "kept", "--timings", "--json")
+    assert desk.end() == 0, desk.said
+    [row] = [one for one in json.loads(desk.said)["timings"] if one["check"] == "local.trials"]
+    assert row == asdict(told["local.trials"])
+    desk.begin("show", "kept", "--timings")
+    assert desk.end() == 0
+    assert "local.trials-again" in desk.said and "seconds  trials" in desk.said
     before = (desk.folder / "kept" / "report.dsse.json").stat().st_mtime_ns
     assert desk.run("kept", "--resume") == 0
     assert (desk.folder / "kept" / "report.dsse.json").stat().st_mtime_ns == before

@@ -1,6 +1,6 @@
 """How long a reader waits: starting the command line, verifying, checking a signature, drawing the report.
 
-Run `python tests/benchmarks/bench_reports.py [PART...] [--json] [--repeats N]`; parts are verify, html and paper. Cold
+Run `python tests/benchmarks/bench_reports.py [PART...] [--json] [--repeats N]`; parts are verify, html, paper and store. Cold
 figures are medians over fresh processes, ours and the peer's by turns on the same machine, so that a loaded machine
 slows both; warm figures are medians in this one. A peer that is not installed leaves its row without a ratio.
 """
@@ -17,9 +17,10 @@ from reports_html import pages
 from reports_pdf import paper
 from reports_rows import Row, table
 from reports_sample import sample
+from reports_store import store_rows
 from reports_verify import verification
 
-PARTS = ("verify", "html", "paper")
+PARTS = ("verify", "html", "paper", "store")
 
 
 def main() -> None:
@@ -41,6 +42,8 @@ def main() -> None:
             rows += pages([small, *larger], arguments.repeats)
         if "paper" in asked:
             rows += paper(small, arguments.repeats)
+        if "store" in asked:
+            rows += store_rows(arguments.repeats)
     if arguments.json:
         machine = {"python": platform.python_version(), "platform": platform.platform(), "load": os.getloadavg()}
         print(json.dumps({"machine": machine, "rows": [asdict(row) | {"ratio": row.ratio} for row in rows]}, indent=2))

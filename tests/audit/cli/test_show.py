@@ -112,3 +112,9 @@ def test_showing_loads_neither_templates_nor_numbers(bundle: Path) -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.splitlines()[-1] == "set()"
+
+
+def test_timings_are_of_a_run_that_was_kept(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["show", str(bundle), "--timings"]) == 2
+    assert "Run again with --keep-run" in capsys.readouterr().err
+    assert run(["show", str(bundle), "attack.linear", "--timings"]) == 2
