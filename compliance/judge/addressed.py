@@ -36,7 +36,7 @@ _DUTY = (
     r"\bdut(?:y|ies)\b|obligation|requirement|\bdemands?\b|provision|\barticle|paragraph|\blaws?\b|\brules?\b|criteri"
 )
 _MET = (
-    r"\bmet\b|honou?red|satisf|fulfil|comply|complie|complian|conform|in full|fully|to the letter|settled|missing|"
+    r"\bmet\b|honou?red|satisf|fulfil|compl(?:y|ie|ia)|conform|in full|fully|to the letter|settled|missing|"
     r"without (?:gap|exception|fault)|every respect|complete for|nothing is"
 )
 _ALONE = re.compile("|".join((_READER, _ANSWER, _QUESTION)))
