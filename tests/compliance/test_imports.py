@@ -17,11 +17,11 @@ MODULES = sorted(
     for file in ROOT.rglob("*.py")
 )
 VERDICT = re.compile(
-    r"\b(?:complian(?:t|ce)|compl(?:y|ies)|certif\w*|conform(?:s|ant|ing)|legal advice)\b", re.IGNORECASE
+    r"\b(?:complian(?:t|ce)|compl(?:y|ies)|certif(?:y|ies|ied)|conform(?:s|ant|ing)|legal advice)\b", re.IGNORECASE
 )
 NAMES = re.compile(r"compliance\.[a-z-]+|fedaudit compliance|^compliance$|Compliance \[(?:1-5|Text)\]")
 """Of our package, our command, and the columns and profiles of AIReg-Bench."""
-SPEAKS_OF_DOCUMENTS = {"instructions.py", "lookalikes.py", "aireg.py", "aireg_repository.py"}
+SPEAKS_OF_DOCUMENTS = {"addressed.py", "instructions.py", "lookalikes.py", "aireg.py", "aireg_repository.py"}
 """Hold patterns of what documents say, and AIReg-Bench's own words for its items."""
 
 
