@@ -31,13 +31,11 @@ from reports.dsse import Envelope
 from reports.errors import BundleError, ReportError
 from reports.evidence import RENDERINGS, Fault, evidence_faults, withheld
 from reports.model import Report
-from reports.nouns import moment_text
-from reports.signing_time import CLOCK_SKEW, SignaturesFound, Signed, dated, find_signatures
+from reports.roles import require_roles, require_stamps, signing_warnings
+from reports.signing_time import CLOCK_SKEW, SignaturesFound, dated, find_signatures
 from reports.statement import Statement, require_canonical, require_schema, require_types, subject_digest
 from reports.trust import Trust
-from reports.verified import MatchedSubject, Signer, StepError, Verified
-
-_NO_TIMESTAMP = "signing times are the report's own word: without an RFC 3161 time-stamp, a stolen key can back-date"
+from reports.verified import MatchedSubject, StepError, Verified
 
 Renderings = Callable[[Report], Mapping[str, bytes]]
 """Renders a report again: name below `render/` to content. Raises nothing but ReportError."""
@@ -94,10 +92,10 @@ def verify(
     with _step(12):
         _require_fresh(statement.report, trust, now)
         signed = dated(found.signed, trust, statement.report.provenance.finished, now)
-        _require_stamps(signed, trust)
+        require_stamps(signed, trust)
     with _step(13):
-        signers = _require_roles(statement.report, signed, trust)
-    warnings = tuple(_warnings(signed, found.strangers))
+        signers = require_roles(statement.report.provenance.finished, signed, trust)
+    warnings = tuple(signing_warnings(signed, found.strangers))
     verified = Verified(statement, signers, tuple(range(1, 14)), trust.sha256, warnings=warnings)
     if signature_only:
         return verified
@@ -160,52 +158,6 @@ def _require_fresh(report: Report, trust: Trust, now: datetime) -> None:
     if trust.max_age_days is not None and now - finished > timedelta(days=trust.max_age_days):
         age = (now - finished).days
         raise BundleError("time.expired", f"the report is {age} days old; the trust file allows {trust.max_age_days}")
-
-
-def _require_stamps(signed: Sequence[Signed], trust: Trust) -> None:
-    """12, if times must be vouched for: those who signed in a role have enough time-stamps among them."""
-    if not trust.require_timestamp:
-        return
-    for role, needed in trust.require.items():
-        own = [one for one in signed if one.trusted.role == role]
-        without = [one for one in own if one.stamped_at is None]
-        if without and len(own) - len(without) < needed:
-            doubts = "; ".join(f"{one.trusted.name}: {one.doubt or 'none'}" for one in without)
-            raise BundleError(
-                "time.timestamp",
-                f"the trust file requires an RFC 3161 time-stamp by a listed authority on each signature ({doubts})",
-                "Attach one with `fedaudit sign --timestamp`; require_timestamp = false takes the report's word.",
-            )
-
-
-def _require_roles(report: Report, signed: Sequence[Signed], trust: Trust) -> tuple[Signer, ...]:
-    """13: in each role enough distinct keys signed, each within its window and before it was revoked."""
-    signers = tuple(_signer(one, report.provenance.finished, trust) for one in signed)
-    for role, needed in trust.require.items():
-        counted = sum(signer.counted for signer in signers if signer.role == role)
-        if counted < needed:
-            doubts = "; ".join(f"{s.name}: {s.reason}" for s in signers if s.role == role and not s.counted)
-            because = f" ({doubts})" if doubts else ""
-            raise BundleError("signature.threshold", f"{counted} of {needed} signatures in the role {role}{because}")
-    return signers
-
-
-def _signer(signed: Signed, finished: datetime, trust: Trust) -> Signer:
-    key, stamped_at = signed.trusted.key, signed.stamped_at
-    reason = signed.objection(finished, must_be_stamped=trust.require_timestamp)
-    moment = None if stamped_at is None else moment_text(stamped_at)
-    return Signer(key.keyid, signed.trusted.name, signed.trusted.role, key.algorithm, not reason, reason, moment)
-
-
-def _warnings(signed: Sequence[Signed], strangers: int) -> Iterator[str]:
-    """What a reader should know although it refuses nothing."""
-    unstamped = [one for one in signed if one.stamped_at is None]
-    if unstamped:
-        names = "; ".join(one.trusted.name for one in unstamped)  # a name may hold a comma
-        yield f"{_NO_TIMESTAMP} ({names})"
-    yield from (f"{one.trusted.name}: {one.doubt}" for one in unstamped if one.doubt)
-    if strangers:
-        yield f"{strangers} of the signatures by no key of the trust file; they count for nothing"
 
 
 def _require_subjects(statement: Statement, paths: Sequence[Path]) -> tuple[MatchedSubject, ...]:
