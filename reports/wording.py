@@ -85,6 +85,7 @@ class Paragraph:
     """Address of the official text; None where the instrument is not ours to name."""
 
 
+@lru_cache(maxsize=1024)  # findings cite the same few controls over and over
 def paragraph(control: str) -> Paragraph:
     """Return how people cite a control of the law catalogue; an unknown instrument keeps its id and has no link."""
     found = _CONTROL.fullmatch(control)
