@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from audit.store_errors import RunStoreError, start_over
@@ -47,6 +48,7 @@ def binding(
         salted: whether evidence that may be withheld is salted.
     """
     told: dict[str, object] = {"system": digest(system)}
+    told |= {"policy_sha256": provenance.policy_sha256, "nonce": provenance.nonce}  # first: the seed follows from them
     told |= {key: value for key, value in provenance.model_dump(mode="json").items() if key not in _CLOCK}
     told |= {f"--{name.replace('_', '-')}": value for name, value in _options(options)}
     told |= {"--salted-evidence": salted, "plugins": _plugins(checks), "code": code_sha256()}
@@ -63,8 +65,9 @@ def _options(options: Options) -> Iterator[tuple[str, object]]:
         yield one.name, list(value) if isinstance(value, tuple) else value
 
 
+@cache
 def code_sha256() -> str:
-    """Return the digest of everything in our packages, data of the law included."""
+    """Return the digest of everything in our packages, data of the law included, as this process found it."""
     told = hashlib.sha256()
     for package in PACKAGES:
         folder = Path(__file__).resolve().parent.parent / package

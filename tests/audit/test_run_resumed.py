@@ -77,9 +77,10 @@ SERVER = """
 import os, sys
 from audit.cli.main import run
 import audit.run, audit.executors, audit.cli.run, audit.cli.progress, reports.renderings
+from audit.store_binding import code_sha256
 from audit.worker import one_thread
 from reports.check import discover
-discover()
+discover(), code_sha256()  # nobody's edit of the code meanwhile is taken for another run
 with one_thread():
     pass
 print("ready", flush=True)
@@ -260,9 +261,9 @@ def stopped(desk: Desk) -> str:
     ("more", "told"),
     [
         (["--seed", "1"], "the seed"),
-        (["--nonce", "n"], "the seed"),
+        (["--nonce", "n"], "--nonce: nothing then, n now"),
         (["--effort", "standard"], "--effort: smoke then, standard now"),
-        (["--policy", "policy.toml"], "the seed"),
+        (["--policy", "policy.toml"], "--policy"),
         (["--only", "local.*"], "--only"),
         (["--skip", "local.trials-*"], "--skip"),
         (["--auditor", "A.Auditor"], "--auditor"),

@@ -1,6 +1,6 @@
 """How long a reader waits: starting the command line, verifying, checking a signature, drawing the report.
 
-Run `python tests/benchmarks/bench_reports.py [PART...] [--json] [--repeats N]`; parts are verify, html, paper and store.
+Run `python tests/benchmarks/bench_reports.py [PART...] [--json] [--repeats N]`; parts: verify, html, paper and store.
 Cold figures are medians over fresh processes, ours and the peer's by turns on the same machine, so that a loaded
 machine slows both; warm figures are medians in this one. A peer that is not installed leaves its row without a ratio.
 """
