@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from pydantic import TypeAdapter
 
-from audit.answers import bundles, forgetting, law, summing
+from audit.answers import forgetting, law, sealing, showing, summing
 from audit.answers.common import Common
 from audit.dp.record import DPRecord
 from audit.manifest import OWN_KEYS
@@ -55,19 +55,19 @@ DOCUMENTS: Mapping[str, Published] = {
 }
 """What the other rooms write and read, by the NAME of the schema."""
 ANSWERS: Mapping[str, Shapes] = {
-    "demo": (bundles.DemoAnswer,),
-    "init": (bundles.InitAnswer,),
-    "checks": (bundles.ChecksAnswer,),
-    "run": (bundles.RunAnswer,),
-    "keygen": (bundles.KeygenAnswer,),
-    "sign": (bundles.SignAnswer,),
-    "verify": (bundles.VerifyAnswer,),
-    "gate": (bundles.GateAnswer,),
-    "render": (bundles.RenderAnswer,),
-    "show": (bundles.ShowAnswer, bundles.ProofAnswer, bundles.TimingsAnswer),
-    "compare": (bundles.CompareAnswer,),
-    "attack list": (bundles.AttackListAnswer,),
-    "attack run": (bundles.AttackRunAnswer,),
+    "demo": (showing.DemoAnswer,),
+    "init": (showing.InitAnswer,),
+    "checks": (showing.ChecksAnswer,),
+    "run": (sealing.RunAnswer,),
+    "keygen": (sealing.KeygenAnswer,),
+    "sign": (sealing.SignAnswer,),
+    "verify": (sealing.VerifyAnswer,),
+    "gate": (sealing.GateAnswer,),
+    "render": (showing.RenderAnswer,),
+    "show": (showing.ShowAnswer, showing.ProofAnswer, showing.TimingsAnswer),
+    "compare": (showing.CompareAnswer,),
+    "attack list": (showing.AttackListAnswer,),
+    "attack run": (showing.AttackRunAnswer,),
     "secagg params": (summing.ParamsAnswer,),
     "secagg assess": (summing.AssessAnswer,),
     "secagg simulate": (summing.SimulateAnswer, summing.SimulateRoundsAnswer),

@@ -32,7 +32,7 @@ TABLE = {
     ),
     "gate": (GATE, "result authentic policy report counts judgements waivers"),
     "render": ("--format -o --include --policy --today --source", "output bytes"),
-    "show": ("--proof", "report counts findings"),
+    "show": ("--proof --timings", "report counts findings"),
     "compare": ("", "same_system added removed changed unchanged provenance"),
     "init": ("--ci --schemas", "written"),
     "checks": ("--system", "checks"),

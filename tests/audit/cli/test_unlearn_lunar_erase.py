@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from audit.cli.main import run
+from tests.audit.cli.described import described
 from unlearning.llm.model_folder import save_model
 from unlearning.llm.model_io import load_model, weights_digest
 from unlearning.llm.tiny import TinyWorld, tiny_model, train_tiny
@@ -64,6 +65,7 @@ def test_an_erasure_leaves_a_model_and_says_what_it_did_without_a_fact(
     assert run(asked(place, "trained", tmp_path / "out", "--erase", *decoys, "--seed", "1")) == 0
     said = capsys.readouterr()
     told: dict[str, Any] = json.loads(said.out)
+    described(told)
     assert (told["method"], told["updates"], told["reference"]) == ("lunar-erase", [], {"given": 96, "refused": 96})
     assert told["erase"]["reset"] == 0.7
     assert told["erase"]["tries"][-1]["left"] == ""
