@@ -9,6 +9,7 @@ import pytest
 
 from audit.cli.main import run
 from audit.cli.withheld_text import SHOWN, first_of
+from compliance.given_findings import read_findings
 from tests.audit.cli.gate_desk import NOW, POLICY, Desk
 
 DENY = POLICY + 'withheld = "deny"\n'
@@ -139,6 +140,16 @@ def test_every_command_reads_a_zip_as_it_reads_the_folder(desk: Desk, capsys: py
     for asked, document in alone.items():
         names = {packed: folder, packed_old: old}
         assert told(capsys, *(names.get(word, word) for word in asked))[1] == document
+
+
+def test_who_wants_the_findings_or_the_system_alone_may_give_a_zip_too(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, packed = str(desk.folder / "bundle"), zipped(desk)
+    assert read_findings(Path(packed)) == read_findings(Path(folder))
+    of_folder, of_zip = (told(capsys, "compliance", "annex-iv", bundle) for bundle in (folder, packed))
+    assert of_folder == of_zip
+    assert of_zip[0] == 0
 
 
 @pytest.mark.parametrize("kind", ["html", "md", "json", "sarif", "junit", "oscal"])
