@@ -78,6 +78,7 @@ def told_by_the_tour(tour: Any, folder: Path) -> str:
     return tour.text.replace(str(tour.folder), "demo")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("section", sections())
 def test_what_the_readme_shows_is_what_happens(section: str, folder: Path, demo_run: Any) -> None:
     if "jq " in str(sections()[section]) and shutil.which("jq") is None:
