@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable
 
 from audit.plan import Planned
-from audit.store_errors import RunStoreError, StoreWriteError
+from audit.store_errors import RunStoreError, StoppedError
 from reports.check import Check, Context
 from reports.errors import FedauditError
 from reports.model import Finding, Remedy, Severity, Status
@@ -21,14 +21,14 @@ def ask(planned: Planned, context: Context, *, files_must_fit: bool = False) -> 
 
     Raises:
         FedauditError: a file cannot be used, and `files_must_fit`.
-        RunStoreError, StoreWriteError: what was finished cannot be kept, or not be read again.
+        RunStoreError, StoppedError: what was finished cannot be kept, or not be read again; a worker was killed.
     """
     if not planned.runs:
         return (context.finding(Status.SKIPPED, planned.because, severity=Severity.INFO, reason=planned.reason),)
     try:
         found = tuple(planned.check.ask(context.system, context))
         _accept(planned.check, found)
-    except (RunStoreError, StoreWriteError):
+    except (RunStoreError, StoppedError):
         raise
     except Exception as error:  # the run goes on, and the report says what broke
         if files_must_fit and isinstance(error, FedauditError) and error.exit_code == FedauditError.exit_code:

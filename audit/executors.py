@@ -8,9 +8,11 @@ import os
 import pickle
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from audit.store_errors import WorkerLostError
 from audit.worker import in_worker, local_plugins, one_thread, packed
 from reports.errors import FedauditError
 from reports.executor import Executor, Serial
@@ -35,7 +37,11 @@ class Process:
     """Worker processes; -1 is one for each processor that this process may use."""
 
     def map(self, fn: Callable[[Trial], Result], trials: Iterable[Trial]) -> Iterator[tuple[int, Result]]:
-        """Yield (position, result) in the order in which they finish; an exception of `fn` ends the iteration."""
+        """Yield (position, result) in the order in which they finish; an exception of `fn` ends the iteration.
+
+        Raises:
+            WorkerLostError: a worker was killed, as by a machine that ran out of memory.
+        """
         from joblib import Parallel, delayed, parallel_config
 
         here: dict[int, Trial] = {}  # those that are out, until their results are in
@@ -47,9 +53,13 @@ class Process:
 
         with parallel_config("loky", n_jobs=self.workers, inner_max_num_threads=1):
             run = Parallel(return_as="generator_unordered", batch_size=1)
-        for position, data in run(sent()):
-            trial = here.pop(position)
-            yield position, fn(trial) if data is None else pickle.loads(data)  # noqa: S301  what our worker has packed
+        try:
+            for position, data in run(sent()):
+                trial = here.pop(position)
+                yield position, fn(trial) if data is None else pickle.loads(data)  # noqa: S301  what our worker packed
+        except BrokenProcessPool as error:
+            told = "a worker process was killed, perhaps since the memory did not suffice"
+            raise WorkerLostError("executor.lost", told, "Try again, or with --executor serial.") from error
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What can go wrong with a run store; none of it is a finding, so none of it is caught while checks are asked."""
+"""What ends a run before its report; none of it is a finding, so none of it is caught while checks are asked."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,15 @@ class RunStoreError(FedauditError):
     """The store of an earlier run is there and cannot be used as was asked."""
 
 
-class StoreWriteError(IncompleteError):
+class StoppedError(IncompleteError):
+    """The run cannot go on now, and can be resumed."""
+
+
+class WorkerLostError(StoppedError):
+    """A worker process was killed; what the check would have answered, nobody knows."""
+
+
+class StoreWriteError(StoppedError):
     """The store cannot be written: the disk is full, or the folder is read-only."""
 
 

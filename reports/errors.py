@@ -16,7 +16,9 @@ FedauditError
 ├── RunStoreError          in audit.store_errors: what an earlier run left cannot be gone on with (exit 2)
 ├── CheckError             the checks themselves: DuplicateCheckError in reports.check (exit 2)
 └── IncompleteError        the work could not be completed (exit 3)
-    └── StoreWriteError    in audit.store_errors: the disk is full, or the folder read-only
+    └── StoppedError       in audit.store_errors: a run that can be resumed
+        ├── StoreWriteError    the disk is full, or the folder read-only
+        └── WorkerLostError    a worker process was killed
 """
 
 

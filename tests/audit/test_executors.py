@@ -1,19 +1,30 @@
 """Every executor against the built-in map: the same results, whatever the order and the place."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from audit.asking import ask
+from audit.cli.attack import Unkept
 from audit.executors import ExecutorError, Process, Ray, named_executor
+from audit.plan import Planned
+from audit.store_errors import WorkerLostError
+from reports.check import Check, Context
 from reports.executor import Executor, Serial
+from reports.model import Effort
+from tests.reports.test_context import SYSTEM
 
 SEEDS = tuple(range(100, 117))
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 
 def drawn(seed: int) -> float:
@@ -55,6 +66,20 @@ def test_what_cannot_be_sent_is_run_here() -> None:
     assert here == {0: 101, 1: 102}
     [(_, found)] = Process(workers=2).map(unsendable, SEEDS[:1])  # the result cannot
     assert found() == 100  # type: ignore[operator]
+
+
+def killed(seed: int, rng: np.random.Generator | None = None) -> Any:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_is_killed_ends_the_run_and_is_no_finding() -> None:
+    with pytest.raises(WorkerLostError, match="worker process was killed") as lost:
+        list(Process(workers=2).map(killed, SEEDS[:2]))
+    assert lost.value.exit_code == 3
+    check = Check("local.lost", "It is so", lambda system, ctx: ctx.map(killed, [1, 2], purpose="p"))
+    ctx = Context(check, SYSTEM, 1, Effort.SMOKE, Path(), NOW, Unkept(), executor=Process(workers=2))
+    with pytest.raises(WorkerLostError):
+        ask(Planned(check), ctx)
 
 
 ORPHANS = """
