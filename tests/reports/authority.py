@@ -20,7 +20,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 SHA256, SHA1 = "2.16.840.1.101.3.4.2.1", "1.3.14.3.2.26"
 CONTENT_TYPE, MESSAGE_DIGEST = "1.2.840.113549.1.9.3", "1.2.840.113549.1.9.4"
 SIGNED_DATA, TST_INFO = "1.2.840.113549.1.7.2", "1.2.840.113549.1.9.16.1.4"
-SIGNING_CERTIFICATE_V2, ECDSA_SHA256 = "1.2.840.113549.1.9.16.2.47", "1.2.840.10045.4.3.2"
+SIGNING_CERTIFICATE_V2 = "1.2.840.113549.1.9.16.2.47"
+ECDSA_SHA256, ECDSA_SHA1 = "1.2.840.10045.4.3.2", "1.2.840.10045.4.1"
 SINCE, UNTIL = datetime(2020, 1, 1, tzinfo=UTC), datetime(2040, 1, 1, tzinfo=UTC)
 
 
@@ -138,7 +139,7 @@ class Stamping:
     imprint: str = SHA256
     """Algorithm of the message's digest."""
     digest: str = SHA256
-    """Algorithm of the content's digest, as the token says."""
+    """Algorithm of the content's digest and of the signature's."""
     accuracy: int | None = None
     """Seconds."""
     nonce: int | None = None
@@ -186,7 +187,8 @@ class Stamping:
     def signer_info(self, number: int) -> bytes:
         """SignerInfo; from the second on it differs in a digest that is wrong."""
         who = self.signer or self.authority.certificate
-        hashed = hashlib.sha256(self.content() + bytes(number)).digest()
+        weak = self.digest == SHA1
+        hashed = hashlib.new("sha1" if weak else "sha256", self.content() + bytes(number)).digest()
         pinned = hashlib.sha256(who.public_bytes(Encoding.DER)).digest()
         attributes = sorted(
             [
@@ -196,14 +198,15 @@ class Stamping:
             ]
         )
         key = private(self.signing_scalar or self.authority.scalar)
-        signature = key.sign(tlv(0x31, *attributes), ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+        scheme = ec.ECDSA(hashes.SHA1() if weak else hashes.SHA256(), deterministic_signing=True)  # SHA-1: a slip
+        signature = key.sign(tlv(0x31, *attributes), scheme)
         return tlv(
             0x30,
             integer(1),
             tlv(0x30, who.issuer.public_bytes(), integer(who.serial_number)),
             algorithm(self.digest),
             tlv(0xA0, *attributes),
-            tlv(0x30, oid(ECDSA_SHA256)),
+            tlv(0x30, oid(ECDSA_SHA1 if weak else ECDSA_SHA256)),
             tlv(4, signature),
         )
 

@@ -24,7 +24,7 @@ from reports.nouns import moment_text
 from reports.timestamp import granted, timestamp_query, token_in, token_time
 from reports.timestamp_authority import Authority, parse_authority
 from reports.trust import load_trust
-from tests.reports.authority import ISSUER, ROOT, TSA, StampingAuthority, certificate, pem, private
+from tests.reports.authority import ISSUER, ROOT, SHA1, TSA, StampingAuthority, certificate, pem, private
 from tests.reports.conformance.timestamp_cases import list_authority, stamp
 from tests.reports.conformance.world import AUDITOR, sound_world
 from tests.reports.openssl_authority import Key, OpensslAuthority, openssl
@@ -130,6 +130,22 @@ def test_a_third_party_checks_a_stamp_with_openssl_and_jq(tmp_path: Path) -> Non
 def test_the_time_is_the_latest_that_the_token_allows() -> None:
     assert token_time(TOKEN, MESSAGE, [LISTED]) == AT
     assert token_time(TSA.token(MESSAGE, AT, accuracy=90), MESSAGE, [LISTED]) == AT + timedelta(seconds=90)
+
+
+def test_a_certificate_counts_from_its_first_second_until_its_last() -> None:
+    window = StampingAuthority(window=(AT, AT + timedelta(hours=1)))
+    listed = parse_authority(window.pem, "tsa.pem")
+    assert token_time(window.token(MESSAGE, AT), MESSAGE, [listed]) == AT
+    for moment in (AT - timedelta(seconds=1), AT + timedelta(hours=1)):
+        assert refusal(window.token(MESSAGE, moment), MESSAGE, listed) == "timestamp.expired"
+
+
+def test_the_library_alone_would_take_a_signature_over_sha_1() -> None:
+    """Why `token_time` looks at the digest itself."""
+    weak = TSA.token(MESSAGE, AT, digest=SHA1)
+    library = VerifierBuilder(tsa_certificate=TSA.certificate, roots=[ROOT]).build()
+    assert library.verify_message(decode_timestamp_response(granted(weak)), MESSAGE)
+    assert refusal(weak) == "timestamp.syntax"
 
 
 def test_a_reply_that_grants_nothing_is_named() -> None:

@@ -159,6 +159,20 @@ def one_of_two(world: World) -> None:
     stamp(world, AUDITOR, at(LATER))
 
 
+@case("timestamp-one-of-two-auditors", "time.timestamp", "The same in one role: two signed, one is stamped.")
+def one_of_two_auditors(world: World) -> None:
+    both = [AUDITOR_ENTRY, PROVIDER_ENTRY | {"role": '"auditor"'}]
+    list_authority(world, require_timestamp="true", require={"auditor": 2}, keys=both)
+    stamp(world, AUDITOR, at(LATER))
+
+
+@case("timestamp-one-is-enough", "", "One is required; that the other bears no time does no harm.")
+def one_is_enough(world: World) -> None:
+    one_of_two_auditors(world)
+    both = [AUDITOR_ENTRY, PROVIDER_ENTRY | {"role": '"auditor"'}]
+    list_authority(world, require_timestamp="true", require={"auditor": 1}, keys=both)
+
+
 @case("timestamp-two-of-two", "", "Both bear one.")
 def two_of_two(world: World) -> None:
     one_of_two(world)
