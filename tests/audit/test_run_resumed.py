@@ -229,6 +229,7 @@ def test_twenty_kills_at_random_moments_change_no_byte(desk: Desk, whole: dict[s
         shutil.rmtree(desk.folder / bundle)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_the_clock_unless_another_is_said(desk: Desk) -> None:
     begin_and_kill(desk, "clock", "--no-now")
     assert desk.run("clock", "--resume", "--now", "2020-01-01T00:00:00Z") == 2
