@@ -58,16 +58,24 @@ class _Stream(io.RawIOBase):
 
 def seeds() -> list[bytes]:
     """Return sound zips as Python writes them: packed, plain, streamed, and with fields for large sizes."""
-    found = []
-    for how, wide in ((zipfile.ZIP_DEFLATED, False), (zipfile.ZIP_STORED, False), (zipfile.ZIP_DEFLATED, True)):
-        for stream in (False, True):
-            out = _Stream() if stream else io.BytesIO()
-            with zipfile.ZipFile(out, "w", how) as file:
-                for name, data in FILES.items():
-                    with file.open(zipfile.ZipInfo(name), "w", force_zip64=wide) as member:
-                        member.write(data)
-            found.append(bytes(out.written) if isinstance(out, _Stream) else out.getvalue())
-    return found
+    return [
+        _written(io.BytesIO(), zipfile.ZIP_STORED, wide=False),
+        *(
+            _written(out, zipfile.ZIP_DEFLATED, wide=wide)
+            for wide in (False, True)
+            for out in (io.BytesIO(), _Stream())
+        ),
+    ]
+
+
+def _written(out: "io.BytesIO | _Stream", how: int, *, wide: bool) -> bytes:
+    with zipfile.ZipFile(out, "w") as file:
+        for name, data in FILES.items():
+            told = zipfile.ZipInfo(name)
+            told.compress_type = how
+            with file.open(told, "w", force_zip64=wide) as member:
+                member.write(data)
+    return bytes(out.written) if isinstance(out, _Stream) else out.getvalue()
 
 
 def mutate_fields(data: bytes, rng: random.Random) -> bytes:
