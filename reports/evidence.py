@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from reports import merkle
-from reports.bundle_files import BundleFiles, read_content
+from reports.bundle_files import BundleFiles, FolderFiles, read_content
 from reports.canonical import canonical_json
 from reports.digests import PIECE
 from reports.errors import BundleError
 from reports.model import Confidentiality, Evidence
 from reports.regular import KIND_WORDS
-from reports.salting import unsalted
+from reports.salting import SALT_BYTES, unsalted
 
 FOLDER = "evidence"
 ENVELOPE = "report.dsse.json"
@@ -76,9 +76,9 @@ def withheld(files: BundleFiles, evidence: Iterable[Evidence]) -> tuple[Evidence
 
 
 def read_evidence(files: BundleFiles, piece: Evidence) -> bytes | None:
-    """Return the content of a piece, without its salt; None where there is no plain file of the size that was signed.
+    """Return the content of a piece, without its salt; None where there is no plain file of what the report lists.
 
-    What it holds is as unverified as the rest.
+    So no page shows a plot that is not the report's; whether the report is authentic is for others to say.
 
     Raises:
         OSError: the file cannot be read.
@@ -91,7 +91,7 @@ def read_evidence(files: BundleFiles, piece: Evidence) -> bytes | None:
         data = read_content(content)
     except BundleError:
         return None  # absent, a link, a folder, a broken member: there is nothing to show
-    if len(data) != piece.size:
+    if hashlib.sha256(data).hexdigest() != piece.sha256 or (piece.salted and len(data) < SALT_BYTES):
         return None
     return unsalted(data) if piece.salted else data
 
@@ -115,6 +115,8 @@ def evidence_faults(
     for piece in evidence:
         yield from _piece_faults(files, piece, kinds, buffer)
     yield from _unlisted(files, evidence, kinds)
+    if not isinstance(files, FolderFiles):
+        yield from _members_faults(files, RENDERINGS, buffer)
     if deny_withheld:
         for piece in withheld(files, evidence):
             yield Fault("evidence.withheld", f"{piece.path} ({piece.name}) is withheld; the trust file denies that")
@@ -168,6 +170,24 @@ def _content_faults(files: BundleFiles, piece: Evidence, buffer: memoryview) -> 
         return
     if digest.hexdigest() != piece.sha256:
         yield Fault("evidence.digest", f"{piece.path} ({piece.name}) has other content than was signed")
+
+
+def _members_faults(files: BundleFiles, folder: str, buffer: memoryview) -> Iterator[Fault]:
+    """Yield what is broken among the unsigned members of a zip: one that ends early could hide others behind its end.
+
+    Who reads the zip from a pipe, without its directory, would see them.
+    """
+    for name, kind in sorted(files.entries(folder).items()):
+        place = f"{folder}/{name}"
+        if kind == "folder":
+            yield from _members_faults(files, place, buffer)
+            continue
+        try:
+            with files.open(place).file as file:
+                while file.readinto(buffer):
+                    pass
+        except BundleError as error:
+            yield Fault(error.code, error.message)
 
 
 def _unlisted(files: BundleFiles, evidence: Iterable[Evidence], kinds: Mapping[str, str]) -> Iterator[Fault]:

@@ -166,6 +166,8 @@ def _require_plain(entry: _Entry, attributes: int) -> None:
     _require(fits, "zip.member", f"{said} is neither a file nor a folder, or says it is the other")
     _require(not folder or not (entry.size or entry.packed), "zip.member", f"{said} is a folder with content")
     _require(entry.method == DEFLATED or entry.size == entry.packed, "zip.member", f"{said} has two sizes")
+    endless = entry.method == STORED and entry.flags & _STREAMED and entry.size  # who reads it from a pipe must guess
+    _require(not endless, "zip.member", f"{said} does not say in front of its content where that ends")
 
 
 def _require_sizes(entries: Sequence[_Entry], archive: int) -> None:

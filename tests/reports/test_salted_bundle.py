@@ -16,7 +16,7 @@ from reports.canonical import canonical, canonical_json
 from reports.context import PLOT_MEDIA_TYPE
 from reports.dsse import sign
 from reports.evidence import evidence_root, read_evidence
-from reports.model import Confidentiality, Status
+from reports.model import Confidentiality, Status, evidence_path
 from reports.plot import ImageRow, ImagesPlot
 from reports.png import PNG_MEDIA_TYPE
 from reports.recipe import verify_script
@@ -108,3 +108,25 @@ def test_the_third_party_s_recipe_checks_a_salted_file_as_any_other(bundle: Bund
     file.unlink()
     done = recipe()
     assert (done.returncode, "withheld: " in done.stdout) == (0, True)
+
+
+def test_a_file_that_was_exchanged_is_shown_as_little_as_one_that_is_absent(bundle: Bundle) -> None:
+    [drawn] = [one for one in bundle.report.evidence if one.confidentiality is Confidentiality.INTERNAL]
+    place = bundle.path / "evidence" / drawn.path
+    genuine = place.read_bytes()
+    assert read_evidence(bundle.files, drawn) == genuine
+    assert "Read back" in render_html(bundle_view(bundle))
+    place.write_bytes(genuine.replace(b"Read back", b"Forged it"))  # of the very size that was signed
+    assert read_evidence(bundle.files, drawn) is None
+    assert "Forged it" not in render_html(bundle_view(bundle))
+
+
+def test_a_piece_smaller_than_its_salt_is_not_shown_and_breaks_nothing(bundle: Bundle) -> None:
+    piece = next(one for one in bundle.report.evidence if one.salted)
+    short = b"x" * (SALT_BYTES - 1)
+    sha256 = hashlib.sha256(short).hexdigest()
+    claimed = piece.model_copy(update={"sha256": sha256, "size": len(short), "path": evidence_path(sha256, ".salted")})
+    (bundle.path / "evidence" / claimed.path).parent.mkdir(exist_ok=True)
+    (bundle.path / "evidence" / claimed.path).write_bytes(short)
+    assert read_evidence(bundle.files, piece) is not None
+    assert read_evidence(bundle.files, claimed) is None

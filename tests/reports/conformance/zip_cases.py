@@ -245,6 +245,43 @@ add(
 )
 add("zip-streamed-not", "zip.member", "What should stand behind the data does not.", changed(b"report.md", flags=8))
 
+
+def hiding(name: bytes, data: bytes) -> Part:
+    """A member whose stream ends early, and behind that end another one: seen by who reads from a pipe, without us."""
+    end = struct.pack("<4sLLL", b"PK\x07\x08", zlib.crc32(b"x"), len(deflated(b"x")), 1)
+    inner = deflated(b"x") + end + zipped([Part(name, data)]).partition(b"PK\x01\x02")[0]
+    told = struct.pack("<4sLLL", b"PK\x07\x08", zlib.crc32(b"x"), len(inner), 1)
+    return Part(b"render/more", b"x", packed=inner, flags=8, local={"crc": 0, "packed": 0, "size": 0}, behind=told)
+
+
+def hiding_stored(name: bytes, data: bytes) -> Part:
+    """The same in a stored member: whoever reads from a pipe looks for the mark that ends it, and finds this one."""
+    end = struct.pack("<4sLLL", b"PK\x07\x08", zlib.crc32(b"x"), 1, 1)
+    inner = b"x" + end + zipped([Part(name, data, method=0)]).partition(b"PK\x01\x02")[0]
+    told = struct.pack("<4sLLL", b"PK\x07\x08", zlib.crc32(inner), len(inner), len(inner))
+    unknown = {"crc": 0, "packed": 0, "size": 0}
+    return Part(b"render/more", inner, method=0, flags=8, local=unknown, behind=told)
+
+
+add(
+    "zip-hidden-member",
+    "zip.member",
+    "An unsigned member, read by nobody, hides a second envelope behind the end of its stream.",
+    more(hiding(b"report.dsse.json", b"{}")),
+)
+add(
+    "zip-hidden-member-stored",
+    "zip.member",
+    "One that is stored says where it ends only behind its content, and its content says so earlier.",
+    more(hiding_stored(b"report.dsse.json", b"{}")),
+)
+add(
+    "zip-rendering-crc",
+    "zip.member",
+    "The CRC-32 of an unsigned member is that of other bytes.",
+    more(Part(b"render/more/deep/page", b"x", local={"crc": 7}, central={"crc": 7})),
+)
+
 # --- what comes out -------------------------------------------------------------------------------------------------
 
 BOMB = bytes(2 * 2**20)
