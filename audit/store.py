@@ -37,6 +37,7 @@ from reports.evidence import FOLDER
 from reports.model import Confidentiality, Evidence, Finding, Status
 from reports.nouns import moment_text
 
+_OURS = frozenset({"lock", NAME, f"{NAME}-wal", f"{NAME}-shm", "results", "models", FOLDER, "bundle"})
 SEALED = "sealed"
 """Key of the digest of the report that was, or was about to be, put into its place."""
 Leftover = Literal["refuse", "resume", "discard"]
@@ -71,12 +72,13 @@ class RunStore:
         """Take the lock and open what is there.
 
         Raises:
-            RunStoreError: `run.locked`, `run.unfinished`, `run.damaged`.
+            RunStoreError: `run.foreign`, `run.locked`, `run.unfinished`, `run.damaged`.
             BundleError: `bundle.exists`.
             StoreWriteError: the folder cannot be written.
         """
         if self._leftover != "resume":
             refuse_existing(self.bundle)
+        self._refuse_foreign()
         with ExitStack() as opening:
             with writing(self.folder):
                 opening.enter_context(StoreLock(self.folder))
@@ -95,6 +97,12 @@ class RunStore:
                 self._database.commit()
             if self._database.is_empty or (error is not None and self._leftover == "discard"):
                 self._remove()
+
+    def _refuse_foreign(self) -> None:
+        """Raise where the folder holds anything that no run has put there: it would be removed in the end."""
+        if self.folder.is_dir() and (others := {path.name for path in self.folder.iterdir()} - _OURS):
+            told = f"{self.folder} holds {min(others)!r}, which is no part of a run"
+            raise RunStoreError("run.foreign", told, "Choose another name for the bundle, or move that elsewhere.")
 
     def _opened(self) -> StoreDatabase:
         """Return the database: that of the leftover where it goes on, else a new one."""

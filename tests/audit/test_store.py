@@ -230,6 +230,17 @@ def test_a_leftover_is_refused_resumed_or_discarded_as_was_asked(bundle: Path) -
     assert RAN == [0, 1, 2, 3] * 2
 
 
+def test_a_folder_of_somebody_elses_is_left_alone(bundle: Path) -> None:
+    begun(bundle)
+    (run_folder(bundle) / "thesis.tex").write_text("years of work")
+    leftovers: tuple[Leftover, ...] = ("refuse", "resume", "discard")
+    for leftover in leftovers:
+        with pytest.raises(RunStoreError, match=r"thesis\.tex") as refusal, RunStore(bundle, leftover=leftover):
+            pass
+        assert (refusal.value.code, refusal.value.exit_code) == ("run.foreign", 2)
+    assert (run_folder(bundle) / "thesis.tex").read_text() == "years of work"
+
+
 def test_a_store_in_which_nothing_was_finished_leaves_no_trace(bundle: Path) -> None:
     with RunStore(bundle, leftover="refuse") as store:
         bind(store)
