@@ -37,7 +37,9 @@ from reports.evidence import FOLDER
 from reports.model import Confidentiality, Evidence, Finding, Status
 from reports.nouns import moment_text
 
-_OURS = frozenset({"lock", NAME, f"{NAME}-wal", f"{NAME}-shm", "results", "models", FOLDER, "bundle"})
+_OURS = frozenset(
+    {"lock", NAME, f"{NAME}-wal", f"{NAME}-shm", f"{NAME}-journal", "results", "models", FOLDER, "bundle"}
+)
 SEALED = "sealed"
 """Key of the digest of the report that was, or was about to be, put into its place."""
 Leftover = Literal["refuse", "resume", "discard"]
