@@ -4,13 +4,17 @@ They read no artifact: thresholds that were fixed beforehand, a person who answe
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from reports.check import Context, check
-from reports.model import Basis, Finding, Remedy, Report, Severity, Status, Strength, System
+from reports.model import Basis, Confidentiality, Finding, Remedy, Report, Severity, Status, Strength, System
 from reports.nouns import moment_text
+from reports.policy import load_policy, policy_bytes, policy_digest
 from reports.previous import PreviousReport, read_previous
+from reports.stamped import MEDIA_TYPE, Stamp, stamp_beside
 
 _OWN_WORD = "The order of events is the run's own record: whoever ran it could have run it before, in secret."
+_UNSEEN = "That no test was run in secret before the policy was stamped is the owner's word."
 _UNVERIFIED = "The previous report's signature was not verified: no trust file said whose signature counts."
 
 
@@ -27,44 +31,70 @@ def thresholds_committed(system: System, ctx: Context) -> Iterator[Finding]:
     """Ask whether the policy was recorded before anything was measured (Regulation (EU) 2024/1689, Art. 9(8)).
 
     Passes when the digest of the policy was recorded before the first trial and the previous report of this version, if
-    one is given, committed to the same. Exact where that earlier report bears a trusted signature; else a document,
-    since the run's record is its owner's word. Inconclusive when the previous report of this version committed to
-    another policy or to none, since thresholds may have moved once results were seen, and when nothing was recorded
-    beforehand. Skipped without `--policy`.
+    one is given, committed to the same. Exact where that earlier report bears a trusted signature, or where a time
+    stamp beside the policy (RFC 3161, by an authority of `--trust`) proves that it stood before the run; else a
+    document, since the run's record is its owner's word. Inconclusive when the previous report of this version
+    committed to another policy or to none, since thresholds may have moved once results were seen, and when nothing was
+    recorded beforehand. Skipped without `--policy`.
     """
     digest = ctx.options.policy_sha256 or ""
     earlier = _previous(ctx)
     same_version = earlier is not None and _is_of(earlier.report, system) and _precedes(earlier.report, ctx)
-    limits = (_OWN_WORD, *_doubts(earlier))
     if not ctx.options.policy_recorded_first:
         told = "No record shows that the policy was fixed before the first measurement."
-        yield ctx.finding(Status.INCONCLUSIVE, told, basis=Basis.DECLARED, limitations=limits, reason="not-recorded")
+        yield ctx.finding(Status.INCONCLUSIVE, told, basis=Basis.DECLARED, reason="not-recorded")
     elif earlier is not None and same_version and earlier.report.provenance.policy_sha256 != digest:
-        before = earlier.report.provenance.policy_sha256
-        told = (
-            f"On this version, report {earlier.sha256[:12]} was under {_policy(before)}, this one under {digest[:12]}."
-        )
-        yield ctx.finding(
-            Status.INCONCLUSIVE,
-            told,
-            basis=Basis.RECORDED,
-            detail="Thresholds that move once results were seen were not fixed beforehand, though they may be tighter.",
-            remedy=Remedy(
-                parameter="--policy",
-                direction="set",
-                text="Judge this version by the policy that it was first tested under.",
-            ),
-            limitations=limits,
-            reason="policy-changed",
-        )
+        yield _moved(earlier, digest, ctx)
     elif earlier is not None and same_version and earlier.signers:
         told = f"The policy {digest[:12]} stands in the report {earlier.sha256[:12]}, signed by {earlier.signers[0]}."
-        yield ctx.finding(
-            Status.PASS, told[:300], strength=Strength.EXACT, basis=Basis.RECORDED, limitations=limits[1:]
-        )
+        yield ctx.finding(Status.PASS, told[:300], strength=Strength.EXACT, basis=Basis.RECORDED)
     else:
-        told = f"The policy {digest[:12]} was recorded before the first measurement of this run."
-        yield ctx.finding(Status.PASS, told, basis=Basis.DECLARED, limitations=limits)
+        yield _stamped_or_said(digest, _doubts(earlier), ctx)
+
+
+def _moved(earlier: PreviousReport, digest: str, ctx: Context) -> Finding:
+    before = earlier.report.provenance.policy_sha256
+    told = f"Report {earlier.sha256[:12]} on this version was under {_policy(before)}, this one under {digest[:12]}."
+    return ctx.finding(
+        Status.INCONCLUSIVE,
+        told,
+        basis=Basis.RECORDED,
+        detail="Thresholds that move once results were seen were not fixed beforehand, though they may be tighter.",
+        remedy=Remedy(
+            parameter="--policy",
+            direction="set",
+            text="Judge this version by the policy that it was first tested under.",
+        ),
+        limitations=_doubts(earlier),
+        reason="policy-changed",
+    )
+
+
+def _stamped_or_said(digest: str, doubts: tuple[str, ...], ctx: Context) -> Finding:
+    """Return the pass that a time stamp beside the policy proves, or the one that rests on the run's own record."""
+    stamp = _stamp(ctx.options.policy, digest, ctx)
+    if stamp.reply and stamp.moment and stamp.moment < ctx.now:
+        kept = ctx.evidence("time stamp of the policy", stamp.reply, MEDIA_TYPE, Confidentiality.PUBLIC)
+        day = f"{stamp.moment:%Y-%m-%d}"
+        return ctx.finding(
+            Status.PASS,
+            f"A time stamp by a listed authority proves that the policy {digest[:12]} stood on {day}.",
+            strength=Strength.EXACT,
+            basis=Basis.RECORDED,
+            evidence=(kept,),
+            limitations=(_UNSEEN, *doubts),
+        )
+    late = "it is not of before the run" if stamp.moment else stamp.doubt
+    why = (f"The time stamp beside the policy proves nothing: {late}.",) if late else ()
+    told = f"The policy {digest[:12]} was recorded before the first measurement of this run."
+    return ctx.finding(Status.PASS, told, basis=Basis.DECLARED, limitations=(_OWN_WORD, *why, *doubts))
+
+
+def _stamp(file: Path | None, digest: str, ctx: Context) -> Stamp:
+    """Return what lies beside the policy that the run committed to; nothing if the file is no longer that policy."""
+    if file is None or policy_digest(policy := load_policy(file)) != digest:
+        return Stamp()
+    return stamp_beside(file, policy_bytes(policy), ctx.options.trust)
 
 
 @check(

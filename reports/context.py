@@ -75,6 +75,8 @@ class Options:
     """Digests of assessments, calibrations and cassettes that the policy believes."""
     auditor: Auditor | None = None
     """The person who answers for the test, where one was named."""
+    policy: Path | None = None
+    """The policy that was fixed before the run; a time stamp may lie beside it."""
     policy_recorded_first: bool = False
     """Whether the run recorded the policy's digest before the first trial."""
     previous: Path | None = None

@@ -237,6 +237,11 @@ def load_waivers(path: Path, policy: Policy) -> tuple[Waiver, ...]:
     return waivers
 
 
+def policy_bytes(policy: Policy) -> bytes:
+    """Return the RFC 8785 form of the policy without its waivers: what a digest and a time stamp are of."""
+    return rfc8785.dumps(policy.model_dump(mode="json", exclude={"waivers"}))
+
+
 def policy_digest(policy: Policy) -> str:
     """Return sha256 over the RFC 8785 form of the policy without its waivers, 64 hexadecimal digits."""
-    return hashlib.sha256(rfc8785.dumps(policy.model_dump(mode="json", exclude={"waivers"}))).hexdigest()
+    return hashlib.sha256(policy_bytes(policy)).hexdigest()

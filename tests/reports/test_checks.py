@@ -1,7 +1,10 @@
 """`report.*`: fixed beforehand, answered for, and following what went before; each with the case that must not pass."""
 
+import hashlib
+import subprocess
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,12 @@ from reports.check import Check, Context, Options, missing
 from reports.checks import lineage, responsible_person, thresholds_committed
 from reports.errors import VerificationError
 from reports.model import Auditor, Basis, Effort, Finding, Status, Strength, System
+from reports.policy import load_policy, policy_bytes, policy_digest
+from tests.reports.authority import TSA
 from tests.reports.conformance.world import NOW, POLICY_SHA256, STRANGER, World, sound_world
+from tests.reports.openssl_authority import STAMPER, OpensslAuthority
 from tests.reports.test_context import Shelf
+from tests.reports.test_stamped import TRUST as TRUSTED_AUTHORITY
 
 OTHER_POLICY = "cd" * 32
 
@@ -110,6 +117,63 @@ def test_the_age_of_the_earlier_report_is_no_objection(world: World) -> None:
     trust = world.folder / "trust.toml"
     late = NOW + timedelta(days=400)
     assert ask(lineage, committed(previous=world.bundle, trust=trust), now=late).status is Status.PASS
+
+
+POLICY = 'version = 1\nname = "ward"\nfail_on = "high"\n'
+
+
+def stamped(folder: Path, reply: Callable[[bytes], bytes], *, trust: bool = True, digest: str = "") -> Finding:
+    """What is answered under a policy with that reply beside it."""
+    (folder / "policy.toml").write_text(POLICY)
+    policy = load_policy(folder / "policy.toml")
+    (folder / "policy.toml.tsr").write_bytes(reply(policy_bytes(policy)))
+    (folder / "tsa.pem").write_bytes(TSA.pem)
+    (folder / "trust.toml").write_text(TRUSTED_AUTHORITY)
+    more = {"policy": folder / "policy.toml", "policy_sha256": digest or policy_digest(policy)}
+    return ask(thresholds_committed, committed(**more, trust=folder / "trust.toml" if trust else None))
+
+
+def test_a_time_stamp_beside_the_policy_makes_the_proof_exact(tmp_path: Path) -> None:
+    finding = stamped(tmp_path, lambda content: TSA.reply(content, NOW - timedelta(seconds=1)))
+    assert (finding.status, finding.strength, finding.basis) == (Status.PASS, Strength.EXACT, Basis.RECORDED)
+    assert len(finding.evidence) == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "more"),
+    [
+        (lambda content: TSA.reply(content, NOW), {}),
+        (lambda content: TSA.reply(content + b" ", NOW - timedelta(1)), {}),
+        (lambda content: TSA.reply(content, NOW - timedelta(1), signing_scalar=99), {}),
+        (lambda content: TSA.reply(content, NOW - timedelta(1)), {"trust": False}),
+        (lambda content: TSA.reply(content, NOW - timedelta(1)), {"digest": OTHER_POLICY}),
+    ],
+    ids=["of the run's own moment", "of other bytes", "forged", "of an authority nobody listed", "of another policy"],
+)
+def test_a_time_stamp_that_proves_nothing_leaves_a_documents_word(
+    tmp_path: Path, reply: Callable[[bytes], bytes], more: dict[str, Any]
+) -> None:
+    finding = stamped(tmp_path, reply, **more)
+    assert (finding.status, finding.strength, finding.basis) == (Status.PASS, Strength.DOCUMENT, Basis.DECLARED)
+    assert finding.evidence == ()
+
+
+def test_openssl_stamps_a_policy_by_its_digest(tmp_path: Path) -> None:
+    def by_openssl(content: bytes) -> bytes:
+        digest = hashlib.sha256(content).hexdigest()
+        query = tmp_path / "policy.tsq"
+        command = ["openssl", "ts", "-query", "-digest", digest, "-sha256", "-out", str(query)]
+        subprocess.run(command, check=True, capture_output=True)
+        (tmp_path / "tsa").mkdir()
+        return OpensslAuthority(tmp_path / "tsa").reply(query.read_bytes())
+
+    stamped(tmp_path, by_openssl)
+    (tmp_path / "tsa.pem").write_bytes(STAMPER.pem)
+    policy = load_policy(tmp_path / "policy.toml")
+    more = {"policy": tmp_path / "policy.toml", "policy_sha256": policy_digest(policy)}
+    later = datetime.now(UTC) + timedelta(days=1)
+    finding = ask(thresholds_committed, committed(**more, trust=tmp_path / "trust.toml"), now=later)
+    assert (finding.status, finding.strength) == (Status.PASS, Strength.EXACT)
 
 
 def test_without_a_policy_and_a_previous_report_nothing_is_asked() -> None:
