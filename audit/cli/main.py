@@ -4,10 +4,12 @@ Commands are imported when they are called, and the help page is written from th
 `gate` never load what they do not use.
 """
 
+import io
 import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
@@ -99,13 +101,22 @@ def answered(arguments: Sequence[str], invocation: Invocation) -> Answer:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line, print its answer, and return the exit code; never raises."""
+    """Run one command line, print its answer, and return the exit code: 3 where it cannot be printed; never raises."""
     invocation = Invocation(json="--json" in arguments, debug="--debug" in arguments)
     if os.environ.get("NO_COLOR") or "--no-color" in arguments:
         invocation.color = False
     answer = answered(arguments, invocation)
     words = [a for a in arguments if not a.startswith("-")]
     command = " ".join(words[:2] if words[:1] and words[0] in _GROUPS else words[:1])
+    try:
+        _print(answer, command, invocation)
+    except OSError as error:  # a full disk, or whoever read has gone: an answer that nobody got is none
+        _fall_silent(error)
+        return 3
+    return answer.exit_code
+
+
+def _print(answer: Answer, command: str, invocation: Invocation) -> None:
     if invocation.json:
         click.echo(answer.document(command, VERSION))
     elif answer.data is not None:
@@ -117,7 +128,17 @@ def run(arguments: Sequence[str]) -> int:
         click.echo(f"{head} {_one_line(answer.message)}", err=True, color=invocation.color)
         if answer.hint:
             click.echo(f"  {_one_line(answer.hint)}", err=True, color=invocation.color)
-    return answer.exit_code
+
+
+def _fall_silent(error: OSError) -> None:
+    """Say why nothing more is said, and let what is still buffered go nowhere when the interpreter ends."""
+    with suppress(OSError):
+        if not isinstance(error, BrokenPipeError):
+            click.echo(f"error: the answer cannot be written: {error.strerror or error}", err=True)
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _one_line(text: str) -> str:
@@ -129,4 +150,7 @@ def _one_line(text: str) -> str:
 
 def main() -> None:
     """Be the console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a letter that the terminal lacks costs no answer
     sys.exit(run(sys.argv[1:]))

@@ -1,9 +1,11 @@
 """One answer, five exit codes, no traceback; and no command pays for what it does not use."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import click
 import pytest
@@ -146,6 +148,43 @@ def test_a_place_that_cannot_be_written_is_exit_3(tmp_path: Path, capsys: pytest
     (tmp_path / "system.toml").write_text('[system]\nname = "s"\nversion = "1"\n')
     assert run(["run", str(tmp_path / "system.toml"), "-o", "/proc/bundle", "--no-render"]) == 3
     assert "Traceback" not in capsys.readouterr().err
+
+
+def script(
+    arguments: list[str], stdout: "int | IO[str]", environment: dict[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """What the console script does, in a process of its own."""
+    command = [sys.executable, "-c", "from audit.cli.main import main; main()", *arguments]
+    return subprocess.run(
+        command,
+        text=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        check=False,
+        env={**os.environ, **(environment or {})},
+    )
+
+
+def test_an_answer_that_cannot_be_written_is_exit_3_and_no_verdict() -> None:
+    assert script(["--version"], subprocess.DEVNULL).returncode == 0
+    with Path("/dev/full").open("w") as full:
+        done = script(["--version"], full)
+        told = script(["show", "no-such-bundle", "--json"], full)
+    assert [done.returncode, told.returncode] == [3, 3]
+    assert "No space left" in told.stderr
+    assert "Traceback" not in done.stderr + told.stderr
+    read, write = os.pipe()
+    os.close(read)  # whoever read has gone
+    gone = script(["show", "no-such-bundle", "--json"], write)
+    os.close(write)
+    assert (gone.returncode, gone.stderr) == (3, "")
+
+
+def test_a_letter_that_the_terminal_lacks_costs_no_answer(tmp_path: Path) -> None:
+    for encoding in ("latin-1", "ascii", "utf-8"):
+        called = ["init", str(tmp_path / f"€-{encoding}")]
+        done = script(called, subprocess.DEVNULL, {"PYTHONIOENCODING": encoding})
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.usefixtures("extra_commands")
