@@ -349,7 +349,7 @@ def test_a_kept_run_has_its_timings_and_a_finished_one_is_not_run_again(desk: De
 def test_a_disk_that_is_full_ends_the_run_with_one_sentence(tmp_path: Path) -> None:
     """A limit on the size of files stands for the disk."""
     with desk_at(tmp_path) as desk:
-        assert desk.run("control", "--no-render") == 0
+        assert desk.run("control", "--no-render") == 0, desk.said
         resource.prlimit(desk.server.pid, resource.RLIMIT_FSIZE, (100_000, 100_000))
         assert desk.run("full", "--no-render") == 3
         assert "cannot be written: " in desk.said
