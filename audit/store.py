@@ -10,10 +10,14 @@
 
 A check that has answered is not asked again, and of one that has not the finished trials are not run again. The bundle
 appears under its name by one rename; until then a kill at any moment leaves a store that can be resumed.
+
+Nothing in a store is signed: what it says was found, a resumed run reports, and signs. So it must lie where whoever
+signs alone can write, as the key does, and one that the owner of the system sends is not to be resumed.
 """
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -36,6 +40,7 @@ from reports.dsse import Signature
 from reports.evidence import FOLDER
 from reports.model import Confidentiality, Evidence, Finding, Status
 from reports.nouns import moment_text
+from reports.regular import KIND_WORDS, kind_of
 
 _OURS = frozenset(
     {"lock", NAME, f"{NAME}-wal", f"{NAME}-shm", f"{NAME}-journal", "results", "models", FOLDER, "bundle"}
@@ -101,10 +106,22 @@ class RunStore:
                 self._remove()
 
     def _refuse_foreign(self) -> None:
-        """Raise where the folder holds anything that no run has put there: it would be removed in the end."""
-        if self.folder.is_dir() and (others := {path.name for path in self.folder.iterdir()} - _OURS):
+        """Raise where the folder holds anything that no run has put there: it would be removed in the end.
+
+        A link, too: what is removed behind it would be somebody else's.
+        """
+        if not self.folder.is_dir():
+            return
+        hint = "Choose another name for the bundle, or move that elsewhere."
+        if others := {path.name for path in self.folder.iterdir()} - _OURS:
             told = f"{self.folder} holds {min(others)!r}, which is no part of a run"
-            raise RunStoreError("run.foreign", told, "Choose another name for the bundle, or move that elsewhere.")
+            raise RunStoreError("run.foreign", told, hint)
+        for above, folders, names in os.walk(self.folder):
+            for path in (Path(above, name) for name in (*folders, *names)):
+                if (kind := kind_of(path)) in ("symlink", "not_file"):
+                    raise RunStoreError(
+                        "run.foreign", f"{path} is {KIND_WORDS[kind]}, which no run has put there", hint
+                    )
 
     def _opened(self) -> StoreDatabase:
         """Return the database: that of the leftover where it goes on, else a new one."""

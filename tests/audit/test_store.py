@@ -468,3 +468,24 @@ def test_timings_of_a_run_that_was_not_kept_say_how_to_keep_it(bundle: Path) -> 
     with pytest.raises(RunStoreError, match="broken"):
         timings(bundle)
     shutil.rmtree(run_folder(bundle))
+
+
+@pytest.mark.parametrize("place", ["evidence", "evidence/ab", "results", "models", "lock", "store.sqlite"])
+def test_a_store_that_leads_out_of_its_folder_is_refused_and_nothing_is_touched_there(
+    bundle: Path, tmp_path: Path, place: str
+) -> None:
+    begun(bundle)
+    assert begun(bundle)  # the twin without a link goes on
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    for precious in (tmp_path / "elsewhere" / "thesis.txt", tmp_path / "elsewhere" / "deep" / "thesis.txt"):
+        precious.write_text("years of work")
+    link = run_folder(bundle) / place
+    if link.is_dir():
+        shutil.rmtree(link)
+    link.parent.mkdir(exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(tmp_path / "elsewhere" / ("thesis.txt" if place in ("lock", "store.sqlite") else ""))
+    with pytest.raises(RunStoreError, match=r"link") as refused:
+        begun(bundle)
+    assert refused.value.code == "run.foreign"
+    assert len([*(tmp_path / "elsewhere").rglob("thesis.txt")]) == 2
