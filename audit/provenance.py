@@ -5,8 +5,8 @@ import platform
 import re
 
 from audit.request import Request
-from reports.bundle import read_bundle
 from reports.model import Provenance
+from reports.previous import read_previous
 from reports.seed import derived_seed
 from reports.version import VERSION
 
@@ -27,8 +27,10 @@ def provenance_of(request: Request, system_sha256: str) -> Provenance:
 
     Raises:
         BundleError: the previous report cannot be read.
+        TrustError, VerificationError: a trust file was given, and it cannot be used, or that report is not authentic.
     """
-    previous = request.options.previous
+    options = request.options
+    previous = read_previous(options.previous, options.trust, request.now) if options.previous is not None else None
     return Provenance(
         tool_version=VERSION,
         root_seed=root_seed(request, system_sha256),
@@ -43,7 +45,7 @@ def provenance_of(request: Request, system_sha256: str) -> Provenance:
         packages=packages(),
         auditor=request.auditor,
         policy_sha256=request.policy_sha256,
-        previous_report_sha256=None if previous is None else read_bundle(previous).statement.sha256,
+        previous_report_sha256=None if previous is None else previous.sha256,
         started=request.now,
         finished=request.now,
     )

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from audit.run import Audited, Request
 
 PATH = click.Path(path_type=Path)
+_OPTIONS = ("trust_code", "engine", "judge", "allow_remote_llm", "policy", "previous", "trust")
+"""What the checks may know of the command line as it stands."""
 
 
 @command("run")
@@ -48,7 +50,11 @@ PATH = click.Path(path_type=Path)
 @click.option("--no-render", is_flag=True, help="Write no report for people into the bundle.")
 @click.option("--policy", type=PATH, help="Commit to this policy before the first measurement.")
 @click.option("--previous", type=PATH, metavar="BUNDLE", help="The report that this one follows.")
-@click.option("--trust", type=PATH, help="A trust.toml: whose signature on the previous report is believed.")
+@click.option(
+    "--trust",
+    type=PATH,
+    help="A trust.toml: who is believed on the previous report and on time stamps.",
+)
 @click.option("--auditor", metavar="NAME", help="The person who answers for the test.")
 @click.option("--organisation", metavar="NAME", help="Where that person works.")
 @click.option("--independence", type=click.Choice(["internal", "external"]))
@@ -86,7 +92,6 @@ def _refuse(given: Mapping[str, Any]) -> None:
     """Raise where options contradict one another."""
     for option, needed, why in (
         ("organisation", "auditor", "a person answers for the test"),
-        ("trust", "previous", "it says whose signature on that report is believed"),
         ("role", "key", "it is the role of who signs"),
     ):
         if given[option] and not given[needed]:
@@ -107,7 +112,7 @@ def _request(system: Path, bundle: Path, moment: datetime, given: Mapping[str, A
     options = Options(
         device=named_device(given["device"]),
         pinned=promised.pinned if promised else (),
-        **{name: given[name] for name in ("trust_code", "engine", "judge", "allow_remote_llm", "previous", "trust")},
+        **{name: given[name] for name in _OPTIONS},
     )
     return Request(
         system_file=system,
