@@ -55,7 +55,7 @@ def one_thread() -> Iterator[None]:
     """Let torch and the algebra below NumPy sum in one order, so that all processes and machines give the same bits."""
     import scipy.linalg  # noqa: F401  it brings algebra of its own, which is limited only once it is loaded
     import torch
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
