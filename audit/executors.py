@@ -18,6 +18,8 @@ from reports.errors import FedauditError
 from reports.executor import Executor, Serial
 
 NAMES = ("serial", "process", "ray")
+SAFE_PATH = "PYTHONSAFEPATH"
+"""Tells every Python that is started to import nothing from the folder it is started in, which the owner may fill."""
 Trial = TypeVar("Trial")
 Result = TypeVar("Result")
 
@@ -44,6 +46,7 @@ class Process:
         """
         from joblib import Parallel, delayed, parallel_config
 
+        os.environ[SAFE_PATH] = "1"
         here: dict[int, Trial] = {}  # those that are out, until their results are in
 
         def sent() -> Iterator[Any]:
@@ -76,6 +79,7 @@ class Ray:
             ExecutorError: Ray is not installed.
         """
         ray = _ray()
+        os.environ[SAFE_PATH] = "1"
         if not ray.is_initialized():
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FutureWarning)  # Ray's about its own defaults for accelerators

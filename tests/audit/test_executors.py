@@ -144,3 +144,21 @@ def cluster() -> Iterator[None]:
 @pytest.mark.usefixtures("cluster")
 def test_ray_gives_what_the_loop_gives() -> None:
     assert collected(Ray(in_flight=3)) == collected(Serial())
+
+
+@pytest.mark.parametrize("module", ["joblib", "multiprocessing"])
+def test_a_worker_imports_nothing_from_the_folder_that_it_is_started_in(tmp_path: Path, module: str) -> None:
+    (tmp_path / f"{module}.py").write_text("from pathlib import Path\nPath('came-to-run').touch()\n")
+    (tmp_path / "elsewhere").mkdir()
+    script = (
+        tmp_path / "elsewhere" / "script.py"
+    )  # its own folder is the first place to import from, as the script's is
+    script.write_text(
+        "import math\nfrom audit.executors import Process\nprint(len([*Process(2).map(math.sqrt, [1.0])]))"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+    line = [sys.executable, str(script)]
+    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "1\n", done.stderr[-2000:]
+    assert not (tmp_path / "came-to-run").exists()
