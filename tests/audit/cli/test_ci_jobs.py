@@ -165,6 +165,31 @@ def test_the_first_change_is_judged_by_its_own_policy(tmp_path: Path) -> None:
     assert (ran.work / "policy.toml").read_text() == POLICY
 
 
+@pytest.mark.parametrize("service", ["github", "gitlab"])
+def test_a_rule_that_git_cannot_read_stops_the_job(project: Project, service: str) -> None:
+    """The tree of the protected branch is gone: so git says neither that it holds a policy nor that it does not."""
+    tree = project.git("rev-parse", "origin/main^{tree}").strip()
+    project.change({"policy.toml": POLICY.replace("medium", "critical")})
+    for objects in (project.folder / ".git/objects", project.origin / "objects"):
+        (objects / tree[:2] / tree[2:]).unlink(missing_ok=service == "github")
+    if service == "github":
+        ran = Github(project, INSTALLED).run((RULES,))
+    else:
+        ran = gitlab(project, {"REQUIREMENT": ""}, template("gitlab.yml")["fedaudit"])
+    assert ran.code != 0, ran.log
+    assert "by its own" not in ran.log
+
+
+def test_no_module_that_a_change_brings_along_is_run(project: Project, tmp_path: Path) -> None:
+    for name in ("pip", "json"):
+        (project.folder / f"{name}.py").write_text("from pathlib import Path\nPath('came-to-run').touch()\n")
+    ran = Github(project, INSTALLED | {"requirement": "./no-such-folder"}).run(("Install",))
+    assert ran.code != 0, ran.log
+    assert gitlab(project, {"REQUIREMENT": "./no-such-folder"}).code != 0
+    Github(project, INSTALLED).run((RULES, JUDGE), before=audited(tmp_path, "fail"))
+    assert not (project.folder / "came-to-run").exists()
+
+
 def test_without_a_key_the_audit_does_not_begin(project: Project) -> None:
     ran = Github(project, {"requirement": ""}).run((RULES, AUDIT))
     assert ran.codes[AUDIT] == 2
