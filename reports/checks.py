@@ -15,6 +15,8 @@ from reports.stamped import MEDIA_TYPE, Stamp, stamp_beside
 
 _OWN_WORD = "The order of events is the run's own record: whoever ran it could have run it before, in secret."
 _UNSEEN = "That no test was run in secret before the policy was stamped is the owner's word."
+_SIGNED_WHEN = "When the earlier report was signed is its signers' own word: no listed authority time-stamped it."
+_UNSEEN_EARLIER = "That no test was run in secret before the earlier report is the owner's word."
 _UNVERIFIED = "The previous report's signature was not verified: no trust file said whose signature counts."
 
 
@@ -31,8 +33,8 @@ def thresholds_committed(system: System, ctx: Context) -> Iterator[Finding]:
     """Ask whether the policy was recorded before anything was measured (Regulation (EU) 2024/1689, Art. 9(8)).
 
     Passes when the digest of the policy was recorded before the first trial and the previous report of this version, if
-    one is given, committed to the same. Exact where that earlier report bears a trusted signature, or where a time
-    stamp beside the policy (RFC 3161, by an authority of `--trust`) proves that it stood before the run; else a
+    one is given, committed to the same. Exact where that report is of before and bears a trusted signature, or where a
+    time stamp beside the policy (RFC 3161, by an authority of `--trust`) proves that it stood before the run; else a
     document, since the run's record is its owner's word. Inconclusive when the previous report of this version
     committed to another policy or to none, since thresholds may have moved once results were seen, and when nothing was
     recorded beforehand. Skipped without `--policy`.
@@ -45,9 +47,10 @@ def thresholds_committed(system: System, ctx: Context) -> Iterator[Finding]:
         yield ctx.finding(Status.INCONCLUSIVE, told, basis=Basis.DECLARED, reason="not-recorded")
     elif earlier is not None and same_version and earlier.report.provenance.policy_sha256 != digest:
         yield _moved(earlier, digest, ctx)
-    elif earlier is not None and same_version and earlier.signers:
+    elif earlier is not None and same_version and earlier.signers and earlier.report.provenance.finished < ctx.now:
         told = f"The policy {digest[:12]} stands in the report {earlier.sha256[:12]}, signed by {earlier.signers[0]}."
-        yield ctx.finding(Status.PASS, told[:300], strength=Strength.EXACT, basis=Basis.RECORDED)
+        limits = (_UNSEEN_EARLIER,) if earlier.stamped else (_UNSEEN_EARLIER, _SIGNED_WHEN)
+        yield ctx.finding(Status.PASS, told[:300], strength=Strength.EXACT, basis=Basis.RECORDED, limitations=limits)
     else:
         yield _stamped_or_said(digest, _doubts(earlier), ctx)
 
@@ -108,12 +111,12 @@ def _stamp(file: Path | None, digest: str, ctx: Context) -> Stamp:
 def responsible_person(_system: System, ctx: Context) -> Iterator[Finding]:
     """Ask whether somebody answers for the test (Annex IV(2)(g): reports dated and signed by the responsible persons).
 
-    Passes with a name and an organisation; skipped where one is not given. That the person exists, and signed, is for
-    the reader's trust file to say.
+    Passes with a name and an organisation; skipped where one is not given, or has no letter in it. That the person
+    exists, and signed, is for the reader's trust file to say.
     """
     auditor = ctx.options.auditor
-    if auditor is None or auditor.organisation is None:
-        lacking = "--auditor" if auditor is None else "--organisation"
+    if auditor is None or not (_is_name(auditor.name) and _is_name(auditor.organisation)):
+        lacking = "--auditor" if auditor is None or not _is_name(auditor.name) else "--organisation"
         told = f"Nobody was named as answering for this test: {lacking} was not given."
         yield ctx.finding(Status.SKIPPED, told, severity=Severity.INFO, reason=f"missing:{lacking}")
         return
@@ -124,6 +127,10 @@ def responsible_person(_system: System, ctx: Context) -> Iterator[Finding]:
         basis=Basis.DECLARED,
         limitations=("The name is as it was given; a signature in the reader's trust file ties it to a key.",),
     )
+
+
+def _is_name(word: str | None) -> bool:
+    return any(letter.isalpha() for letter in word or "")
 
 
 @check(

@@ -20,6 +20,8 @@ class PreviousReport:
     """What it says."""
     signers: tuple[str, ...]
     """Names of the trusted people whose signatures count; empty where no trust file was given."""
+    stamped: bool = False
+    """Whether a listed authority vouches for when one of them signed."""
 
 
 def read_previous(bundle: Path, trust_file: Path | None, now: datetime) -> PreviousReport:
@@ -43,5 +45,7 @@ def read_previous(bundle: Path, trust_file: Path | None, now: datetime) -> Previ
         return PreviousReport(statement.sha256, statement.report, ())
     trust = replace(load_trust(trust_file), max_age_days=None)
     verified = verify(bundle, trust, [], now, signature_only=True)
-    signers = tuple(signer.name for signer in verified.signers if signer.counted)
-    return PreviousReport(verified.statement.sha256, verified.report, signers)
+    counted = [signer for signer in verified.signers if signer.counted]
+    stamped = any(signer.stamped_at is not None for signer in counted)
+    names = tuple(signer.name for signer in counted)
+    return PreviousReport(verified.statement.sha256, verified.report, names, stamped)

@@ -17,7 +17,7 @@ from reports.errors import VerificationError
 from reports.model import Auditor, Basis, Effort, Finding, Status, Strength, System
 from reports.policy import load_policy, policy_bytes, policy_digest
 from tests.reports.authority import TSA
-from tests.reports.conformance.world import NOW, POLICY_SHA256, STRANGER, World, sound_world
+from tests.reports.conformance.world import FINISHED, NOW, POLICY_SHA256, STRANGER, World, sound_world
 from tests.reports.openssl_authority import STAMPER, OpensslAuthority
 from tests.reports.test_context import Shelf
 from tests.reports.test_stamped import TRUST as TRUSTED_AUTHORITY
@@ -71,6 +71,25 @@ def test_an_earlier_report_with_a_trusted_signature_makes_the_proof_exact(world:
     finding = ask(thresholds_committed, committed(previous=world.bundle, trust=trust))
     assert (finding.status, finding.strength, finding.basis) == (Status.PASS, Strength.EXACT, Basis.RECORDED)
     assert "A. Auditor" in finding.summary
+
+
+def test_a_report_of_the_very_moment_of_the_run_was_not_there_before(world: World) -> None:
+    options = committed(previous=world.bundle, trust=world.folder / "trust.toml")
+    before = ask(thresholds_committed, options, now=FINISHED + timedelta(seconds=1))
+    assert before.strength is Strength.EXACT
+    assert any("own word" in limitation for limitation in before.limitations)  # nobody time-stamped it
+    finding = ask(thresholds_committed, options, now=FINISHED)
+    assert (finding.status, finding.strength) == (Status.PASS, Strength.DOCUMENT)
+
+
+@pytest.mark.parametrize(
+    ("name", "office"), [(" ", "Office"), ("A. Auditor", "\u00a0"), (".", "Office"), ("\u200b", "-")]
+)
+def test_a_name_without_a_letter_names_nobody(name: str, office: str) -> None:
+    named = Auditor(name="A. Auditor", organisation="Office")
+    assert ask(responsible_person, Options(auditor=named)).status is Status.PASS
+    blank = Options(auditor=Auditor(name=name, organisation=office))
+    assert ask(responsible_person, blank).status is Status.SKIPPED
 
 
 def test_an_earlier_report_whose_signature_nobody_verified_proves_no_more_than_the_run_itself(world: World) -> None:
