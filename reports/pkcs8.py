@@ -38,8 +38,6 @@ def encrypt_pkcs8(bare: bytes, passphrase: bytes, entropy: Callable[[int], bytes
     encryptor = Cipher(AES(secret), CBC(start)).encryptor()
     sealed = encryptor.update(padder.update(bare) + padder.finalize()) + encryptor.finalize()
     hashing = der.sequence(der.identifier(_HMAC_SHA256), der.null())
-    derivation = der.sequence(
-        der.identifier(_PBKDF2), der.sequence(der.octets(salt), der.integer(ITERATIONS), hashing)
-    )
+    derivation = der.sequence(der.identifier(_PBKDF2), der.sequence(der.octets(salt), der.integer(ITERATIONS), hashing))
     cipher = der.sequence(der.identifier(_AES256_CBC), der.octets(start))
     return der.sequence(der.sequence(der.identifier(_PBES2), der.sequence(derivation, cipher)), der.octets(sealed))

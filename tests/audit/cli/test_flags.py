@@ -13,7 +13,8 @@ from reports.schema import FOLDER
 COMMON = "--json --debug --no-color"
 RUN = """
 -o --only --skip --checks --effort --seed --nonce --executor --device --engine --resume --keep-run --no-render
---salted-evidence --trust --role --trust-code --policy --previous --auditor --organisation --independence --now --key --judge --allow-remote-llm
+--salted-evidence --trust --role --trust-code --policy --previous --auditor --organisation --independence --now --key
+--judge --allow-remote-llm
 """
 GATE = """
 --policy --trust --subject --unsigned --now --baseline --waivers --today --sarif --source --junit --summary --svr --key
