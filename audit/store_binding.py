@@ -67,23 +67,34 @@ def _options(options: Options) -> Iterator[tuple[str, object]]:
 
 @cache
 def code_sha256() -> str:
-    """Return the digest of everything in our packages, data of the law included, as this process found it."""
+    """Return the digest of everything in our packages, data of the law included."""
+    root = Path(__file__).resolve().parent.parent
     told = hashlib.sha256()
     for package in PACKAGES:
-        folder = Path(__file__).resolve().parent.parent / package
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and path.suffix != ".pyc":
-                told.update(f"{package}/{path.relative_to(folder).as_posix()}\0{file_sha256(path)}\n".encode())
+        told.update("".join(_lines(package, root / package)).encode())
     return told.hexdigest()
 
 
+def _lines(package: str, folder: Path) -> Iterator[str]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix != ".pyc":
+            yield f"{package}/{path.relative_to(folder).as_posix()}\0{file_sha256(path)}\n"
+
+
 def _plugins(checks: Iterable[Check]) -> dict[str, str]:
-    """Return, by check, the digest of the file it stands in, for checks that are not ours."""
+    """Return, by check that is not ours, the digest of the package it stands in, or of its file if that is alone."""
     found: dict[str, str] = {}
     for check in checks:
-        module = sys.modules.get(check.ask.__module__)
-        file = getattr(module, "__file__", None)
-        if check.ask.__module__.partition(".")[0] not in PACKAGES and file is not None:
+        module = check.ask.__module__
+        package = module.partition(".")[0]
+        folders = list(getattr(sys.modules.get(package), "__path__", ()))
+        file = getattr(sys.modules.get(module), "__file__", None)
+        if package in PACKAGES:
+            continue
+        if folders:  # what a check calls may stand in any file beside it
+            lines = (line for folder in folders for line in _lines(package, Path(folder)))
+            found[check.id] = hashlib.sha256("".join(lines).encode()).hexdigest()
+        elif file is not None:
             found[check.id] = file_sha256(Path(file))
     return found
 
