@@ -9,6 +9,7 @@ from pathlib import Path
 from reports.bundle import Bundle, read_bundle, require_folder
 from reports.bundle_files import BundleFiles
 from reports.dsse import PAYLOAD_TYPE, Envelope, Signature
+from reports.durable import write_whole
 from reports.errors import BundleError
 from reports.evidence import RENDERINGS, read_evidence
 from reports.evidence import withheld as withheld_of
@@ -118,6 +119,4 @@ def write_standard_renderings(folder: Path) -> None:
     renderings = bundle_renderings(bundle)
     target.mkdir(exist_ok=True)
     for name, data in renderings.items():
-        partial = target / f".{name}.partial"
-        partial.write_bytes(data)
-        partial.replace(target / name)
+        write_whole(target / name, data)  # through no link: whoever sent the bundle may have laid some

@@ -1,8 +1,8 @@
 """The file that a command was asked to write: whole or not at all, and never where it would break a bundle."""
 
-import os
 from pathlib import Path
 
+from reports import durable
 from reports.errors import FedauditError
 from reports.evidence import RENDERINGS
 from reports.nouns import Confidentiality
@@ -18,12 +18,7 @@ def write_whole(path: Path, data: bytes) -> None:
         raise FedauditError("io.no_folder", f"{path}: there is no folder {path.parent}", "Make it first.")
     if path.is_dir():
         raise FedauditError("io.write", f"{path}: is a folder", "Name a file.")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    durable.write_whole(path, data)  # through no link, which others may have laid in a folder like /tmp
 
 
 def require_place(output: Path, bundle: Path, level: Confidentiality = Confidentiality.INTERNAL) -> None:

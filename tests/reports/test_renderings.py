@@ -107,3 +107,18 @@ def test_the_view_is_made_without_a_template_engine_or_numpy() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"
+
+
+def test_a_link_that_came_with_the_bundle_leads_no_rendering_out_of_it(bundle: Path, tmp_path: Path) -> None:
+    precious = tmp_path / "authorized_keys"
+    precious.write_text("mine")
+    write_standard_renderings(bundle)
+    sound = {path.name: path.read_bytes() for path in (bundle / "render").iterdir()}
+    for name in sound:
+        (bundle / "render" / name).unlink()
+        for laid in (name, f".{name}.partial", f".{name}.{os.getpid()}"):
+            (bundle / "render" / laid).symlink_to(precious)
+    write_standard_renderings(bundle)
+    assert precious.read_text() == "mine"
+    assert {name: (bundle / "render" / name).read_bytes() for name in sound} == sound
+    assert not any((bundle / "render" / name).is_symlink() for name in sound)
