@@ -86,10 +86,10 @@ def _dated(signed: Signed, trust: Trust, finished: datetime, now: datetime) -> S
         except TimestampError as error:
             doubts.append(f"its time-stamp proves nothing: {error.message}")
             continue
-        if moment < finished - CLOCK_SKEW:
+        if finished - moment > CLOCK_SKEW:
             problem = f"{signed.trusted.name}'s signature was time-stamped on {moment:%Y-%m-%d %H:%M} UTC"
             raise BundleError("time.timestamp", f"{problem}, before the report says that it was finished")
-        if moment > now + CLOCK_SKEW:
+        if moment - now > CLOCK_SKEW:
             doubts.append(f"its time-stamp is of {moment:%Y-%m-%d %H:%M} UTC, which is to come")
         else:
             moments.append(moment)

@@ -39,7 +39,12 @@ def _offset_moment(value: object) -> object:
         raise PydanticCustomError(
             "window", "is no date-time with an offset", {"mend": "Write it like 2026-01-01T00:00:00Z."}
         )
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise PydanticCustomError(
+            "window", "lies outside the years 1 to 9999 in UTC", {"mend": "Leave it out where any time will do."}
+        ) from error
 
 
 Role = Annotated[Literal["auditor", "provider"], BeforeValidator(_role)]

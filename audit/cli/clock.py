@@ -21,7 +21,10 @@ class MomentType(click.ParamType[datetime]):
             self.fail(f"{value!r} is no date-time; write it as 2026-11-21T12:00:00Z", param, ctx)
         if moment.tzinfo is None:
             self.fail(f"{value!r} has no time zone; end it with Z or an offset", param, ctx)
-        return moment.astimezone(UTC).replace(microsecond=0)
+        try:
+            return moment.astimezone(UTC).replace(microsecond=0)
+        except OverflowError:
+            self.fail(f"{value!r} lies outside the years 1 to 9999 in UTC", param, ctx)
 
 
 class DayType(click.ParamType[date]):
