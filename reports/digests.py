@@ -47,8 +47,12 @@ def folder_sha256(path: Path) -> str:
 
 
 def artifact_sha256(path: Path) -> str:
-    """Return the digest of a file or of a folder, whichever `path` is; errors as theirs."""
-    return folder_sha256(path) if path.is_dir() else file_sha256(path)
+    """Return the digest of a file or of a folder, whichever `path` is; errors as theirs, of a FIFO or device too."""
+    if path.is_dir():
+        return folder_sha256(path)
+    if path.exists() and not path.is_file():  # reading it might never end
+        raise ReportError("artifact.not_file", f"{path} is neither a file nor a folder", "Name a file or a folder.")
+    return file_sha256(path)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -61,3 +61,14 @@ def test_a_name_that_is_not_unicode_is_refused(tmp_path: Path) -> None:
         pytest.skip("this file system keeps no such names")
     with pytest.raises(ReportError, match="not Unicode"):
         folder_sha256(tmp_path)
+
+
+def test_what_is_neither_a_file_nor_a_folder_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "model").write_bytes(b"model")
+    (tmp_path / "link").symlink_to("model")
+    assert artifact_sha256(tmp_path / "link") == hashlib.sha256(b"model").hexdigest()
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", Path("/dev/zero")):
+        with pytest.raises(ReportError, match="neither a file nor a folder") as refused:
+            artifact_sha256(path)
+        assert refused.value.code == "artifact.not_file"
