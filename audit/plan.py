@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from reports.check import Check, checks_in, missing
+from reports.digests import file_sha256
 from reports.errors import CheckError
 from reports.model import System
 
@@ -98,13 +99,15 @@ def _sentence(lacking: Sequence[str]) -> str:
 def load_plugin(path: Path) -> tuple[Check, ...]:
     """Run the Python file that `--checks` names and return the checks in it.
 
-    The file is loaded by its path under a name of its own; nothing is put before the modules of others.
+    The file is loaded by its path under a name of its own, which two files share only where they are the same; nothing
+    is put before the modules of others.
 
     Raises:
         CheckError: there is no such file, it does not load, or it holds no check.
     """
-    spec = importlib.util.spec_from_file_location(f"{LOCAL}{path.stem}", path)
-    if not path.is_file() or spec is None or spec.loader is None:
+    name = f"{LOCAL}{path.stem}_{file_sha256(path)[:12]}" if path.is_file() else ""
+    spec = importlib.util.spec_from_file_location(name, path)
+    if not name or spec is None or spec.loader is None:
         raise CheckError("check.plugin", f"{path}: there is no such Python file", "Give the path of a .py file.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # a worker that unpickles a function of it looks here
