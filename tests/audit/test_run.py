@@ -125,8 +125,17 @@ def test_a_check_that_breaks_is_a_finding_and_the_others_still_answer(
 def test_every_registered_check_answers(system_file: Path) -> None:
     report = audited(system_file, "b", DRAWS).statement.report
     left_out = {f.check: f.reason for f in report.findings if f.status is Status.SKIPPED}
-    assert left_out["attack.linear"] == "deselected"
+    assert left_out == {check.id: "deselected" for check in discover()}
+    assert {f.check for f in report.findings} == {*left_out, DRAWS.id}
     assert list(inconsistencies(report)) == []
+
+
+def test_a_check_that_cannot_be_asked_says_what_is_missing(system_file: Path) -> None:
+    needing = Check("local.needing", "It is so", draws, needs=("model.checkpoint",))
+    report = audited(system_file, "b", DRAWS, needing).statement.report
+    found = {f.check: (f.status, f.reason) for f in report.findings}
+    assert found["local.needing"] == (Status.SKIPPED, "missing:model.checkpoint")
+    assert found["local.draws"] == (Status.INCONCLUSIVE, "undecided")
 
 
 LAST = {check.id for check in discover() if check.reads_findings} | {"local.reader-1", "local.reader-2"}

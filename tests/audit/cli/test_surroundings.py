@@ -141,3 +141,33 @@ def test_a_passphrase_or_a_private_key_appears_nowhere(desk: Desk, measures: boo
         assert secret.encode() not in said
         assert [path for path in written if secret.encode() in path.read_bytes()] == []
     assert PASSPHRASE.encode() in (desk.folder / "word").read_bytes()  # what is looked for would be found
+
+
+HEAVY = {"torch", "opacus", "sklearn", "scipy", "ray", "joblib", "transformers", "flwr", "numpy"}
+LOADED = """
+import json, sys
+from audit.cli.main import run
+code = run(sys.argv[1:])
+print(json.dumps([code, sorted({name.partition(".")[0] for name in sys.modules})]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "more"),
+    [
+        (READING[0], {"jinja2", "rich", "httpx"}),
+        (READING[1], {"jinja2", "rich", "httpx"}),
+        (WRITING[0], {"jinja2", "rich", "httpx"}),
+        (WRITING[1], {"httpx"}),  # it writes the pages of the bundle anew
+        (WRITING[2], {"httpx"}),
+        (WRITING[3], {"httpx"}),
+    ],
+    ids=lambda value: value.partition(" ")[0] if isinstance(value, str) else "",
+)
+def test_a_light_command_that_does_its_work_loads_nothing_heavy(desk: Desk, line: str, more: set[str]) -> None:
+    words = [sys.executable, "-c", LOADED, *line.split()]
+    done = subprocess.run(words, cwd=desk.folder, capture_output=True, text=True, check=True)
+    code, loaded = json.loads(done.stdout.splitlines()[-1])
+    assert code == 0, done.stderr
+    assert set(loaded) & (HEAVY | more) == set()
+    assert {"click", "pydantic", "cryptography"} & set(loaded)  # it did its work here
