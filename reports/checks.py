@@ -145,8 +145,9 @@ def _is_name(word: str | None) -> bool:
 def lineage(system: System, ctx: Context) -> Iterator[Finding]:
     """Ask whether the report that `--previous` names is an earlier one of the same system (Annex IV(6)).
 
-    Passes when it is of a system of this name and was finished no later than this run. Inconclusive when it is of
-    another system or newer. Skipped without `--previous`.
+    Passes when it is of a system of this name and was finished no later than this run: exact where its signature is
+    trusted (`--trust`), else a document. Inconclusive when it is of another system or newer. Skipped without
+    `--previous`.
     """
     earlier = _previous(ctx)
     if earlier is None:
@@ -154,6 +155,7 @@ def lineage(system: System, ctx: Context) -> Iterator[Finding]:
         yield ctx.finding(Status.SKIPPED, told, severity=Severity.INFO, reason="missing:run:previous")
         return
     basis = Basis.RECORDED if earlier.signers else Basis.DECLARED
+    strength = Strength.EXACT if earlier.signers else Strength.DOCUMENT  # unverified, it is anybody's word
     name, limits = earlier.report.system.name, _doubts(earlier)
     if name != system.name:
         told = f"The report {earlier.sha256[:12]} is about {name}, not about {system.name}."
@@ -167,7 +169,7 @@ def lineage(system: System, ctx: Context) -> Iterator[Finding]:
         told = (
             f"This report follows {earlier.sha256[:12]} of {earlier.report.provenance.finished:%Y-%m-%d} ({versions})."
         )
-        yield ctx.finding(Status.PASS, told[:300], basis=basis, limitations=limits)
+        yield ctx.finding(Status.PASS, told[:300], strength=strength, basis=basis, limitations=limits)
 
 
 def _previous(ctx: Context) -> PreviousReport | None:

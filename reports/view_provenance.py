@@ -127,7 +127,7 @@ def _salted_sentence(may: Sequence[Evidence]) -> str:
     if salted == len(may):
         return (
             "Each of them begins with 32 secret random bytes, withheld with it, so that its digest confirms nothing; "
-            "its type, its size and its name are still told."
+            "its type, its size and its name are still told, and the system's own files are listed by bare digests."
         )
     which = f"{number(salted)} of them {'begins' if salted == 1 else 'begin'}" if salted else "None of them begins"
     return (

@@ -1,4 +1,8 @@
-"""The clock of a command: said, else SOURCE_DATE_EPOCH, else now. Read once."""
+"""The clock of a command. Read once.
+
+Who audits: as said, else SOURCE_DATE_EPOCH, else now. Who verifies or judges: as said, else now; where whoever is
+judged may set the environment, as in a CI job, an old report would else be fresh and a lapsed waiver live.
+"""
 
 import os
 from datetime import UTC, date, datetime
@@ -60,3 +64,8 @@ def the_time(given: datetime | None) -> datetime:
         except (ValueError, OverflowError, OSError):
             raise click.UsageError(f"SOURCE_DATE_EPOCH={epoch!r} is no number of seconds since 1970") from None
     return datetime.now(UTC).replace(microsecond=0)
+
+
+def the_verifiers_time(given: datetime | None) -> datetime:
+    """Return the moment that was given, else the clock's, whatever the environment says; whole seconds, UTC."""
+    return given if given is not None else datetime.now(UTC).replace(microsecond=0)

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from audit.cli.answer import Answer, command
-from audit.cli.clock import DAY, MOMENT, the_time
+from audit.cli.clock import DAY, MOMENT, the_verifiers_time
 from audit.cli.collector import paused_collector
 from audit.cli.exports import exported
 from audit.cli.gate_lint import lint_warnings, require_lint_alone
@@ -34,7 +34,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--unsigned", is_flag=True, help="Judge without asking who signed. Say this only where nobody could lie.")
 @click.option("--baseline", type=PATH, help="An earlier bundle of the system, of any age, by keys that --trust names.")
 @click.option("--waivers", type=PATH, help="Waivers, from where the change under review cannot edit them.")
-@click.option("--now", type=MOMENT, help="The time; else SOURCE_DATE_EPOCH, else the clock.")
+@click.option("--now", type=MOMENT, help="The time; by default the clock's, whatever SOURCE_DATE_EPOCH says.")
 @click.option("--today", type=DAY, help="The day on which waivers must hold; else that of the time, in UTC.")
 @click.option("--sarif", type=PATH, help="Write the findings as SARIF, for a code host.")
 @click.option("--source", type=PATH, help="The system file that was audited: SARIF then points to its lines.")
@@ -70,7 +70,7 @@ def gate(
     What --sarif, --junit, --summary and --svr name is written of a bundle that was judged, whatever the verdict, and
     of no other. Where --waivers is given, the policy may hold none of its own.
     """
-    moment = the_time(now)
+    moment = the_verifiers_time(now)
     day = today or moment.astimezone(UTC).date()
     if lint:
         require_lint_alone(ctx)

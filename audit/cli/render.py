@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from audit.cli.answer import Answer, Invocation, command
-from audit.cli.clock import DAY, the_time
+from audit.cli.clock import DAY, the_verifiers_time
 from audit.cli.exports import EXPORTS, exported
 from audit.cli.gate_reading import as_read, open_baseline, verdict_of
 from audit.cli.written import require_place, write_whole
@@ -84,7 +84,7 @@ def render(
 
 def _verdict(read: Bundle, policy: Path, baseline: Path | None, waivers: Path | None, today: date | None) -> Verdict:
     """Return what `gate --unsigned` would say, of a report that nothing was verified of."""
-    now = the_time(None)
+    now = the_verifiers_time(None)
     rules = load_policy(policy)
     excused = load_waivers(waivers, rules) if waivers else ()
     earlier = open_baseline(baseline, None, now) if baseline else None

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from audit.cli.answer import Answer, command
-from audit.cli.clock import MOMENT, the_time
+from audit.cli.clock import MOMENT, the_verifiers_time
 from audit.cli.collector import paused_collector
 from audit.cli.withheld_text import first_of
 from reports.nouns import moment_text
@@ -26,7 +26,7 @@ PATH = click.Path(path_type=Path)
 @click.option(
     "--subject", "subjects", multiple=True, type=PATH, help="A file the report must be about; may be repeated."
 )
-@click.option("--now", type=MOMENT, help="The time; else SOURCE_DATE_EPOCH, else the clock.")
+@click.option("--now", type=MOMENT, help="The time; by default the clock's, whatever SOURCE_DATE_EPOCH says.")
 @click.option("--policy", type=PATH, help="The policy that must have been fixed before the run.")
 @click.option("--renderings", is_flag=True, help="Render the report again and compare it byte for byte.")
 @click.option("--all", "all_faults", is_flag=True, help="List every fault of the evidence, not the first alone.")
@@ -63,7 +63,7 @@ def verify(
                 bundle,
                 trusted,
                 subjects,
-                the_time(now),
+                the_verifiers_time(now),
                 policy_sha256=digest,
                 all_faults=all_faults,
                 signature_only=signature_only,

@@ -216,10 +216,10 @@ def test_half_a_name_is_none(auditor: Auditor | None, lacking: str) -> None:
 
 def test_a_report_follows_the_earlier_one_of_its_system(world: World) -> None:
     finding = ask(lineage, Options(previous=world.bundle), of=system(version="2"))
-    assert (finding.status, finding.basis) == (Status.PASS, Basis.DECLARED)
+    assert (finding.status, finding.strength, finding.basis) == (Status.PASS, Strength.DOCUMENT, Basis.DECLARED)
     assert "version 1, now 2" in finding.summary
     trusted = ask(lineage, Options(previous=world.bundle, trust=world.folder / "trust.toml"))
-    assert trusted.basis is Basis.RECORDED
+    assert (trusted.strength, trusted.basis) == (Strength.EXACT, Basis.RECORDED)
 
 
 def test_the_report_of_another_system_is_followed_by_none(world: World) -> None:

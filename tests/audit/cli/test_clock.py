@@ -1,11 +1,14 @@
 """The clock of a command: what was said, else SOURCE_DATE_EPOCH, else that of the machine; and seeds within bounds."""
 
+import importlib
+import inspect
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import click
 import pytest
 
-from audit.cli.clock import the_time
+from audit.cli.clock import the_time, the_verifiers_time
 from audit.cli.main import run
 
 SAID = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -43,3 +46,17 @@ def test_a_moment_without_a_zone_and_a_seed_that_doubles_would_round_are_refused
 ) -> None:
     assert run(["run", "system.toml", "-o", "b", flag, value]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_who_verifies_takes_no_time_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    assert the_time(None).year == 1970
+    assert the_verifiers_time(None) > datetime(2026, 1, 1, tzinfo=UTC)
+    said = datetime(2026, 11, 21, tzinfo=UTC)
+    assert the_verifiers_time(said) == said
+
+
+@pytest.mark.parametrize("command", ["verify", "gate", "render"])
+def test_no_command_that_verifies_or_judges_reads_that_clock(command: str) -> None:
+    source = Path(inspect.getfile(importlib.import_module(f"audit.cli.{command}"))).read_text(encoding="utf-8")
+    assert "the_verifiers_time(" in source and "the_time(" not in source

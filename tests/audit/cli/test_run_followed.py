@@ -74,3 +74,9 @@ def test_a_previous_report_that_cannot_be_believed_stops_the_run_before_it_measu
 def test_a_previous_report_that_is_not_there_is_a_wrong_call(tmp_path: Path, audit: Any) -> None:
     code, document, _ = audit("--previous", tmp_path / "nowhere")
     assert (code, document["code"]) == (2, "bundle.not_found")
+
+
+def test_what_a_run_keeps_is_its_owner_s_alone(tmp_path: Path, audit: Any) -> None:
+    code, _, _ = audit("--keep-run")
+    assert code == 0
+    assert (tmp_path / "bundle.run").stat().st_mode & 0o077 == 0
