@@ -60,6 +60,13 @@ def test_only_a_statistical_pass_must_show_that_it_could_have_failed(absent: dic
         assert said(measured(status=status, **absent)) == []
 
 
+def test_an_interval_that_ends_below_its_start_is_told_though_no_schema_has_looked() -> None:
+    interval = measurement().interval
+    assert interval is not None
+    backwards = interval.model_copy(update={"low": interval.high, "high": interval.low})
+    assert said(measured(interval=backwards)) == ["the interval of recovered_records in a.b ends below its start"]
+
+
 def test_one_earned_measurement_among_others_is_enough() -> None:
     bare = measurement().model_copy(update={"control": None})
     assert said(with_findings(finding("a.b", Status.PASS, Strength.STATISTICAL, (bare, measurement())))) == []
