@@ -61,6 +61,24 @@ def test_a_failing_disk_leaves_nothing(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
+def test_all_is_on_the_disk_before_the_bundle_has_its_name_and_the_name_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, synced, real = tmp_path / "bundle", [], os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.append((os.fstat(descriptor).st_ino, target.exists()))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    with BundleWriter(target) as writer:
+        piece = writer.put_evidence(b"x", "text/plain", INTERNAL, "x")
+        writer.finish(BODY, (), {"report.md": b"#"})
+    places = (target / "evidence" / piece.path, target / "render" / "report.md", target / "report.dsse.json", target)
+    assert {(place.stat().st_ino, False) for place in places} <= set(synced)
+    assert (tmp_path.stat().st_ino, True) in synced
+
+
 def test_what_exists_is_never_touched(tmp_path: Path) -> None:
     (tmp_path / "bundle").mkdir()
     with pytest.raises(BundleError) as refusal, BundleWriter(tmp_path / "bundle"):
