@@ -94,7 +94,8 @@ def read_bundle(path: Path) -> Bundle:
     except ReportError as error:
         if error.code == "bundle.not_found":
             raise
-        raise UnreadableBundleError(error.code, f"{path}: {error.message}", error.hint) from error
+        where = "" if error.message.startswith(str(path)) else f"{path}: "
+        raise UnreadableBundleError(error.code, f"{where}{error.message}", error.hint) from error
     except OSError as error:
         raise UnreadableBundleError("bundle.unreadable", f"{path} cannot be read: {error.strerror}") from error
 

@@ -87,12 +87,11 @@ def _refused(error: StepError) -> Answer:
         "faults": [{"code": fault.code, "message": fault.message} for fault in error.faults],
         "warnings": [],
     }
-    head = "NOT AUTHENTIC" if error.exit_code == 4 else "error"
-    lines = [f"{click.style(head, fg='red', bold=True)} {error.code}: {error.message}"]
+    lines = [f"{click.style('NOT AUTHENTIC', fg='red', bold=True)} {error.code}: {error.message}"]
     lines += [f"  {fault.code}: {fault.message}" for fault in error.faults[1:]]
     lines += [f"  {error.hint}"] if error.hint else []
     return Answer(
-        text="\n".join(lines),
+        text="\n".join(lines) if error.exit_code == 4 else "",  # a wrong call is no result, and told as any other
         fields=fields,
         exit_code=error.exit_code,
         code=error.code,
