@@ -9,6 +9,7 @@ import pickle
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -46,7 +47,6 @@ class Process:
         """
         from joblib import Parallel, delayed, parallel_config
 
-        os.environ[SAFE_PATH] = "1"
         here: dict[int, Trial] = {}  # those that are out, until their results are in
 
         def sent() -> Iterator[Any]:
@@ -57,12 +57,27 @@ class Process:
         with parallel_config("loky", n_jobs=self.workers, inner_max_num_threads=1):
             run = Parallel(return_as="generator_unordered", batch_size=1)
         try:
-            for position, data in run(sent()):
-                trial = here.pop(position)
-                yield position, fn(trial) if data is None else pickle.loads(data)  # noqa: S301  what our worker packed
+            with _safe_path():
+                for position, data in run(sent()):
+                    trial = here.pop(position)
+                    yield position, fn(trial) if data is None else pickle.loads(data)  # noqa: S301  our worker packed it
         except BrokenProcessPool as error:
             told = "a worker process was killed, perhaps since the memory did not suffice"
             raise WorkerLostError("executor.lost", told, "Try again, or with --executor serial.") from error
+
+
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    """Set `SAFE_PATH` for what is started meanwhile, and nothing else."""
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[SAFE_PATH]
+        else:
+            os.environ[SAFE_PATH] = before
 
 
 @dataclass(frozen=True)

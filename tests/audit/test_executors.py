@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from joblib.externals.loky import get_reusable_executor
 
 from audit.asking import ask
 from audit.cli.attack import Unkept
@@ -68,11 +69,25 @@ def test_what_cannot_be_sent_is_run_here() -> None:
     assert found() == 100  # type: ignore[operator]
 
 
+RUN = "FEDAUDIT_TEST_RUN"
+"""Process of the test, told to its workers."""
+
+
 def killed(seed: int, rng: np.random.Generator | None = None) -> Any:
+    assert os.getppid() == int(os.environ[RUN]), "this is no worker of the run"
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_worker_that_is_killed_ends_the_run_and_is_no_finding() -> None:
+def test_what_is_started_after_the_trials_imports_as_it_did_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    assert len(list(Process(workers=2).map(drawn, SEEDS[:2]))) == 2
+    assert "PYTHONSAFEPATH" not in os.environ
+
+
+def test_a_worker_that_is_killed_ends_the_run_and_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(RUN, str(os.getpid()))
+    monkeypatch.setattr("audit.executors.local_plugins", tuple)  # those of other tests, whose files are gone
+    get_reusable_executor().shutdown(wait=True)  # workers of before know nothing of the variable
     with pytest.raises(WorkerLostError, match="worker process was killed") as lost:
         list(Process(workers=2).map(killed, SEEDS[:2]))
     assert lost.value.exit_code == 3
