@@ -78,13 +78,19 @@ class SystemFolder:
 
     def finish(self, template: str, values: Mapping[str, Any]) -> Path:
         """Write `system.toml`, a template followed by updates and all digests, and let the folder appear."""
+        return self._described(rendered(template, values), {})
+
+    def describe(self, tables: Mapping[str, object], *, digests: bool = True) -> Path:
+        """Write `system.toml`, these tables with updates and, if wanted, all digests, and let the folder appear."""
+        return self._described("", tables, digests=digests)
+
+    def _described(self, head: str, tables: Mapping[str, object], *, digests: bool = True) -> Path:
         wholes = {self._draft / path for path in self.folders}
         alone = [file for file in self._draft.rglob("*") if file.is_file() and wholes.isdisjoint(file.parents)]
-        digests = {
-            path.relative_to(self._draft).as_posix(): artifact_sha256(path) for path in sorted({*wholes, *alone})
-        }
-        described = rendered(template, values)
-        self.text("system.toml", f"{described}\n{toml_text({'updates': self.updates, 'digests': digests})}")
+        found = {path.relative_to(self._draft).as_posix(): artifact_sha256(path) for path in sorted({*wholes, *alone})}
+        last = {"updates": self.updates or None, "digests": found if digests else None}
+        text = toml_text({**tables, **last})
+        self.text("system.toml", f"{head}\n{text}" if head else text)
         self._draft.replace(self.target)
         return self.target
 
