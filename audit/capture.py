@@ -8,8 +8,12 @@ Two lines, anywhere in a script:
     record_gradient(model, (x, y), "captured", client="ward-3", round=1, name="triage", federation={...})
 
 Each call adds one update with its planted truth, and leaves the folder complete: `fedaudit run captured/system.toml`
-takes it as it stands. `record_update` does the same for a client's parameters before and after local training. Who
-records much, or sums, holds the folder open instead, which writes system.toml once:
+takes it as it stands. `record_update` does the same for a client's parameters before and after local training. A
+language model of transformers is recorded with what its tokenizer returned, `record_gradient(model, tokens, …)`.
+
+`record_model` writes down a model that is released, with the records that it was trained on and others that it was not.
+
+Who records much, or sums, holds the folder open instead, which writes system.toml once:
 
     with Capture("captured", model, name="triage", federation={...}) as capture:
         ...
@@ -21,13 +25,16 @@ existing recording is never overwritten.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from audit.capture_folder import Batch, Capture, CaptureError, State
 
-__all__ = ["Batch", "Capture", "CaptureError", "State", "record_gradient", "record_update"]
+if TYPE_CHECKING:
+    from audit.dp.record import DPRecord
+
+__all__ = ["Batch", "Capture", "CaptureError", "State", "record_gradient", "record_model", "record_update"]
 
 
 def record_gradient(
@@ -82,6 +89,32 @@ def record_update(
         )  # fmt: skip
 
     _add(folder, before, name, description, record)
+
+
+def record_model(
+    model: nn.Module, folder: str | Path, *, name: str, members: Batch, nonmembers: Batch,
+    dp_record: "DPRecord | None" = None, **description: Any,
+) -> None:  # fmt: skip
+    """Write down a released model, for what its answers tell of the records that it was trained on.
+
+    Args:
+        model: As it is released; what Opacus put around it is left out.
+        folder: To write; must not exist, or be empty.
+        name: Of the system.
+        members: Records that it was trained on, and their labels.
+        nonmembers: Records of the same kind that it never saw; what its accuracy is measured on.
+        dp_record: How its trainer was configured (`audit.dp.record.from_opacus`); what is declared of it stands in
+            `federation`, under `differential_privacy`.
+        **description: Further arguments of `Capture`, such as `federation` and `claims`.
+
+    Raises:
+        CaptureError: see `Capture`; or the records do not fit one another.
+    """
+    with Capture(folder, model, name=name, **description) as capture:
+        capture.add_records("members", members)
+        capture.add_records("nonmembers", nonmembers)
+        if dp_record is not None:
+            capture.add_dp_record(dp_record)
 
 
 def _add(

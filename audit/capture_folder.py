@@ -4,32 +4,27 @@
 """
 
 import hashlib
-import json
-import shutil
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import save
 from torch import Tensor, nn
 
-from audit.layer_names import captured_model
-from reports.errors import FedauditError
+from audit.capture_forms import Batch, CaptureError, form_of, safetensors, unwrapped
 from reports.toml_writer import toml_text
 
-Batch = tuple[Any, Any]
-"""Records (B, *input_shape) as the model gets them before its declared normalisation, and labels (B,)."""
+if TYPE_CHECKING:
+    from audit.dp.record import DPRecord
+
+__all__ = ["Batch", "Capture", "CaptureError", "State"]
+
 State = Mapping[str, Tensor] | nn.Module
 """A state dict, or the module that has it."""
-
-
-class CaptureError(FedauditError):
-    """The folder cannot be written as asked, or what was handed in does not fit the model."""
 
 
 class Capture:
@@ -40,14 +35,15 @@ class Capture:
         model: The model that is trained; its weights are the first checkpoint.
         name: Of the system.
         version: Of the system.
-        layers: A layer list, where `model` is no Sequential of standard layers.
+        layers: A layer list, where `model` is neither a Sequential of standard layers nor a known language model.
         definition: A Python file and function, "model.py:build", where no layer list can say it; the file is copied.
         input_shape: Shape of one record; that of the first batch by default.
         classes: Number of labels.
         normalisation: {"mean": [..], "std": [..]} that the model's input has gone through and the batch has not.
         federation: The table `[federation]`, with its own tables inside.
-        task: "classification", or "regression" where labels are targets.
-        reference: Public records of the same kind and their labels.
+        task: "classification" by default, or "regression" where labels are targets.
+        reference: Public records of the same kind, in the form of a batch.
+        claims: The table `[claims]`: what is said of the model.
         system: Further keys of `[system]`, such as provider or intended_purpose.
 
     Raises:
@@ -67,8 +63,9 @@ class Capture:
         classes: int | None = None,
         normalisation: Mapping[str, Sequence[float]] | None = None,
         federation: Mapping[str, Any] | None = None,
-        task: str = "classification",
+        task: str | None = None,
         reference: Batch | None = None,
+        claims: Mapping[str, Any] | None = None,
         system: Mapping[str, Any] | None = None,
     ) -> None:
         self._folder = Path(folder)
@@ -76,26 +73,25 @@ class Capture:
             raise CaptureError(
                 "capture.exists", f"{self._folder}: there is something already", "Name a new folder, or remove it."
             )
-        self._names = captured_model(model, layers, definition)
-        toml_text({"federation": federation or {}, "system": system or {}})  # what it cannot hold is told before work
+        self._form = form_of(unwrapped(model), layers, definition)
+        described = {"federation": dict(federation or {}), "claims": dict(claims or {})}
+        toml_text({**described, "system": system or {}})  # what it cannot hold is told before work
         self._folder.mkdir(parents=True, exist_ok=True)
         self._tables: dict[str, Any] = {"system": {"name": name, "version": version, **(system or {})}}
-        if federation:
-            self._tables["federation"] = dict(federation)
+        self._tables |= {name: table for name, table in described.items() if table}
         self._tables["model"] = {
-            "checkpoint": "model.safetensors",
-            **self._written_architecture(definition),
-            "task": task,
+            "checkpoint": self._form.checkpoint,
+            **self._form.architecture(self._folder),
+            "task": task or self._form.task,
             "input_shape": None if input_shape is None else list(input_shape),
             "classes": classes,
             "normalisation": normalisation,
         }
         self._updates: list[dict[str, Any]] = []
-        if reference is not None:
-            self._write_records("reference.npz", reference)
-            self._tables["data"] = [{"role": "reference", "path": "reference.npz"}]
-        self._base(model)
         self._closed = False
+        if reference is not None:
+            self.add_records("reference", reference)
+        self._base(model)
 
     @classmethod
     def continuing(cls, folder: str | Path, model: nn.Module, *, name: str, **description: Any) -> Self:
@@ -112,10 +108,32 @@ class Capture:
             raise CaptureError("capture.exists", f"{place}: holds another system", "Name a new folder.")
         begun = cls.__new__(cls)
         begun._folder, begun._closed = place, False
-        begun._names = captured_model(model, description.get("layers"), description.get("definition"))
+        begun._form = form_of(unwrapped(model), description.get("layers"), description.get("definition"))
         begun._updates = tables.pop("updates", [])
         begun._tables = tables
         return begun
+
+    def add_records(self, role: Literal["members", "nonmembers", "reference"], batch: Batch) -> None:
+        """Write records that the model was trained on, that it never saw, or that everybody knows.
+
+        Raises:
+            CaptureError: they are no batch of the model, or the role has its records.
+        """
+        self._add_data(role, self._arrays(batch))
+
+    def add_canary_scores(self, **arrays: npt.NDArray[Any]) -> None:
+        """Write what `dp.lower-bound` reads: `score` and `included`, and `control_…` of both, from a run without noise.
+
+        Raises:
+            CaptureError: they are there already.
+        """
+        self._add_data("canary-scores", arrays)
+
+    def add_dp_record(self, record: "DPRecord") -> None:
+        """Write how a DP trainer was configured, beside what `federation` declares of it."""
+        _replace(self._folder / "dp-record.json", record.to_bytes())
+        federation = self._tables.setdefault("federation", {})
+        federation["differential_privacy"] = {**federation.get("differential_privacy", {}), "record": "dp-record.json"}
 
     def record_gradient(
         self,
@@ -136,6 +154,7 @@ class Capture:
         Raises:
             CaptureError: no parameter has a gradient, or the model is not the one that the folder is for.
         """
+        model = unwrapped(model)
         gradients = {
             name: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
             for name, parameter in model.named_parameters()
@@ -234,8 +253,7 @@ class Capture:
             self.close()
 
     def _record(self, kind: str, tensors: Mapping[str, Tensor], batch: Batch | None, **keys: Any) -> None:
-        if self._closed:
-            raise CaptureError("capture.closed", f"{self._folder}: the recording is closed", "Record before closing.")
+        self._require_open()
         number = len(self._updates)
         entry: dict[str, Any] = {"path": f"updates/{number:05d}.safetensors", "kind": kind, **keys}
         who = (kind, keys.get("client"), keys.get("round"))
@@ -245,49 +263,56 @@ class Capture:
                 f"{self._folder}: a {kind} of client {who[1]!r} in round {who[2]} is recorded already",
                 "Count rounds up; or, if this is the folder of an earlier run, name a new one.",
             )
-        named = self._names.renamed(tensors)
+        named = self._form.names.renamed(tensors)
         if batch is not None:
             entry["truth"] = f"updates/{number:05d}.npz"
-            records = self._write_records(entry["truth"], batch)
+            arrays = self._arrays(batch)
+            self._write_arrays(entry["truth"], arrays)
             if kind != "aggregate":
-                entry["batch_size"] = keys.get("batch_size") or len(records)
-        _replace(self._folder / entry["path"], _safetensors(named))
+                entry["batch_size"] = keys.get("batch_size") or len(next(iter(arrays.values())))
+        _replace(self._folder / entry["path"], safetensors(named))
         self._updates.append(entry)
 
     def _base(self, model: State) -> str:
         """Return the checkpoint of these weights, named by its digest; the newest is also the system's model."""
-        data = _safetensors(self._names.renamed(_state(model)))
-        path = f"bases/{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
-        if not (self._folder / path).exists():
-            _replace(self._folder / path, data)
-            _replace(self._folder / "model.safetensors", data)
-        return path
+        files = self._form.weights(self._form.names.renamed(_state(model)))
+        digest = hashlib.sha256()
+        for data in files.values():
+            digest.update(data)
+        name = f"bases/{digest.hexdigest()[:16]}"
+        kind = Path(self._form.checkpoint).suffix
+        if not (self._folder / f"{name}{kind}").exists():
+            for end, data in files.items():
+                _replace(self._folder / f"{name}{end}", data)
+                _replace(self._folder / f"{self._form.checkpoint.removesuffix(kind)}{end}", data)
+        return f"{name}{kind}"
 
-    def _write_records(self, path: str, batch: Batch) -> npt.NDArray[np.float32]:
-        x, y = (np.asarray(part.detach().cpu().numpy() if isinstance(part, Tensor) else part) for part in batch)
-        shape = self._tables["model"].get("input_shape")
-        if x.ndim < 2 or y.shape != (len(x),) or (shape is not None and list(x.shape[1:]) != shape):
-            asked = "" if shape is None else f"; one record has the shape {tuple(shape)}"
+    def _arrays(self, batch: Batch) -> Mapping[str, npt.NDArray[Any]]:
+        """Return a batch as the arrays of its npz; the first one says what a record looks like."""
+        declared = self._tables["model"]
+        arrays = self._form.arrays(batch, declared.get("input_shape"))
+        if declared.get("input_shape") is None and "x" in arrays:
+            declared["input_shape"] = list(arrays["x"].shape[1:])
+        return arrays
+
+    def _add_data(self, role: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        self._require_open()
+        entries = self._tables.setdefault("data", [])
+        if any(entry["role"] == role for entry in entries):
             raise CaptureError(
-                "capture.batch", f"a batch of shapes {x.shape} and {y.shape} cannot be written{asked}",
-                "Give records (B, *input_shape) and labels (B,).",
-            )  # fmt: skip
-        if shape is None:
-            self._tables["model"]["input_shape"] = list(x.shape[1:])
+                "capture.repeated", f"{self._folder}: {role} are there already", "Give them once, whole."
+            )
+        self._write_arrays(f"{role}.npz", arrays)
+        entries.append({"role": role, "path": f"{role}.npz"})
+
+    def _write_arrays(self, path: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         target = self._folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        records = x.astype(np.float32)
-        np.savez(target, allow_pickle=False, x=records, y=y)
-        return records
+        np.savez(target, allow_pickle=False, **arrays)
 
-    def _written_architecture(self, definition: str | None) -> dict[str, str]:
-        if definition is None:
-            text = json.dumps(self._names.layers, indent=1)
-            _replace(self._folder / "layers.json", text.encode())
-            return {"layers": "layers.json"}
-        source, _, function = definition.rpartition(":")
-        shutil.copyfile(source, self._folder / Path(source).name)
-        return {"definition": f"{Path(source).name}:{function}"}
+    def _require_open(self) -> None:
+        if self._closed:
+            raise CaptureError("capture.closed", f"{self._folder}: the recording is closed", "Record before closing.")
 
 
 def _identity(entry: Mapping[str, Any]) -> tuple[Any, Any, Any]:
@@ -295,12 +320,7 @@ def _identity(entry: Mapping[str, Any]) -> tuple[Any, Any, Any]:
 
 
 def _state(model: State) -> Mapping[str, Tensor]:
-    return model.state_dict() if isinstance(model, nn.Module) else model
-
-
-def _safetensors(tensors: Mapping[str, Tensor]) -> bytes:
-    """Return tensors as safetensors; each in memory of its own, which the format asks for."""
-    return save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()})
+    return unwrapped(model).state_dict() if isinstance(model, nn.Module) else model
 
 
 def _replace(target: Path, data: bytes) -> None:
