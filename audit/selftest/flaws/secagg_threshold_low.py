@@ -1,28 +1,26 @@
-"""A threshold that the server's own confederates nearly reach: they reconstruct what should stay masked."""
+"""A threshold of half of the neighbours: enough for a server to open both secrets, each with the help of one half."""
+
+from dataclasses import replace
 
 from audit.selftest.flaw import flaw
+from audit.selftest.secure import ROUND, declared_round, tables
 from audit.selftest.workshop import Workshop
 from reports.model import System
-from secagg.params import select_parameters
-
-CLIENTS, CORRUPT, DROPOUT = 100, 0.1, 0.1
 
 
 @flaw(
     "secagg-threshold-low",
-    "Half of a client's neighbours suffice to open its secrets",
+    "Half of a client's neighbours suffice to open its secrets, though the server may lie",
     caught_by=("secagg.parameters",),
 )
 def secagg_threshold_low(make: Workshop, *, planted: bool) -> System:
-    """Declare secure aggregation with a threshold of at most half of the degree, or with the selected one."""
-    selected = select_parameters(CLIENTS, CORRUPT, DROPOUT)
-    declared = {
-        "protocol": "fedaudit-secagg",
-        "clients": CLIENTS,
-        "degree": selected.degree,
-        "threshold": selected.degree // 2 if planted else selected.threshold,
-        "corrupt_fraction": CORRUPT,
-        "dropout_fraction": DROPOUT,
-    }
-    federation = {"clients": CLIENTS, "server_trust": "honest-but-curious", "secure_aggregation": declared}
-    return make.finish({"system": {"name": "threshold", "version": "1"}, "federation": federation})
+    """Declare a threshold of half of the degree, or the selected one.
+
+    A malicious server tells one half of the neighbours that a client is alive and the other that it is gone, and has
+    both secrets (Bonawitz et al. 2017, eprint 2017/281, on active adversaries).
+    """
+    selected = replace(ROUND, clients=60, server_trust="malicious").chosen()
+    section = declared_round(selected)
+    if planted:
+        section["threshold"] = section["degree"] // 2
+    return make.finish(tables(section, server_trust="malicious"))
