@@ -31,6 +31,7 @@ COMMANDS = {
     "render": ("audit.cli.render:render", "Write the report for other readers and tools."),
     "show": ("audit.cli.show:show", "Show a report or one finding in the terminal."),
     "compare": ("audit.cli.compare:compare_bundles", "Hold two reports side by side."),
+    "selftest": ("audit.cli.selftest:selftest", "Plant known flaws beside sound twins: which check catches which."),
     "attack": ("audit.cli.attack:attack", "The privacy attacks alone: list them, or run them on one system."),
     "secagg": ("audit.cli.secagg:secagg", "Secure aggregation alone: parameters, and what they buy."),
     "unlearn": (

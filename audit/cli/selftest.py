@@ -1,0 +1,141 @@
+"""`fedaudit selftest`: the auditor audited, by flaws that were planted and by their sound twins."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from audit.cli.answer import Answer, Invocation, command
+from audit.cli.clock import MOMENT, the_time
+from reports.model import Effort
+
+if TYPE_CHECKING:
+    from audit.selftest.matrix import Matrix, Row
+    from audit.selftest.series import Series
+
+PATH = click.Path(path_type=Path)
+SEED = 2026
+"""The seed that is shipped."""
+_LARGEST_SEED = 2**53 - 1
+
+
+@command("selftest")
+@click.option("--only", multiple=True, metavar="GLOB", help="Plant only these flaws; may be repeated.")
+@click.option("--effort", type=click.Choice([str(effort) for effort in Effort]), default="smoke", show_default=True)
+@click.option("--seed", type=click.IntRange(0, _LARGEST_SEED), default=SEED, show_default=True, help="Root seed.")
+@click.option("--seeds", type=click.IntRange(1, 10_000), default=1, show_default=True, help="How many, from --seed on.")
+@click.option(
+    "--executor",
+    type=click.Choice(["serial", "process", "ray"]),
+    default="process",
+    show_default=True,
+    help="Where cases run, each a whole audit; the answers are the same.",
+)
+@click.option("--list", "is_list", is_flag=True, help="List the flaws and plant none.")
+@click.option("-o", "--output", type=PATH, help="Write the evidence here; 'fedaudit run --selftest' cites it.")
+@click.option("--now", type=MOMENT, help="The clock of the audits; else SOURCE_DATE_EPOCH, else the clock.")
+@click.pass_context
+def selftest(ctx: click.Context, /, **given: Any) -> Answer:
+    """Plant known flaws, each beside a sound twin, audit both, and show which check caught which flaw.
+
+    Returns 0 when every flaw was detected and no twin accused, 1 otherwise, 3 when a case could not be played to the
+    end. On two processors smoke takes minutes and standard some more; full takes hours.
+    """
+    invocation = ctx.find_object(Invocation) or Invocation()
+    if given["is_list"]:
+        return _listed(given["only"])
+    from audit.selftest.series import series
+
+    seeds = range(given["seed"], given["seed"] + given["seeds"])
+    if seeds[-1] > _LARGEST_SEED:
+        raise click.UsageError(f"--seeds: the last one would be {seeds[-1]}, and the largest is {_LARGEST_SEED}")
+    planned = series(only=given["only"], seeds=seeds, effort=Effort(given["effort"]), now=the_time(given["now"]))
+    begun = time.perf_counter()
+    matrix = _played(planned, given, invocation)
+    return _answer(matrix, planned, time.perf_counter() - begun, given)
+
+
+def _listed(only: tuple[str, ...]) -> Answer:
+    from audit.selftest.zoo import chosen
+
+    flaws = chosen(only)
+    rows = [
+        {
+            "id": flaw.id, "title": flaw.title, "caught_by": list(flaw.caught_by), "expects": str(flaw.expects),
+            "least": str(flaw.least), "extra": flaw.extra,
+        }
+        for flaw in flaws
+    ]  # fmt: skip
+    lines = []
+    for flaw in flaws:
+        lines.append(f"{click.style(flaw.id, bold=True)}: {flaw.title}")
+        at = "" if flaw.least is Effort.SMOKE else f"; from effort {flaw.least} on"
+        lines.append(
+            f"    {flaw.expects}: {' or '.join(flaw.caught_by)}{at}{f'; extra {flaw.extra}' if flaw.extra else ''}"
+        )
+    return Answer(text="\n".join(lines), fields={"flaws": rows})
+
+
+def _played(planned: "Series", given: Mapping[str, Any], invocation: Invocation) -> "Matrix":
+    """Play every case, drawn on stderr."""
+    from audit.cli.selftest_progress import CasesDrawn
+    from audit.executors import named_executor
+    from audit.selftest.play import Observed
+    from audit.selftest.series import run_selftest
+
+    with CasesDrawn(len(planned.cases), color=invocation.color) as drawn:
+
+        def tell(one: Observed, done: int, total: int) -> None:
+            drawn.played(f"{one.case.flaw} ({'flaw' if one.case.planted else 'twin'})", one.seconds, done, total)
+
+        return run_selftest(planned, executor=named_executor(given["executor"]), played=tell)
+
+
+def _answer(matrix: "Matrix", planned: "Series", seconds: float, given: Mapping[str, Any]) -> Answer:
+    from audit.cli.selftest_text import matrix_text
+    from audit.cli.written import write_whole
+    from audit.selftest.evidence import evidence_of
+    from reports.self_test import canonical_self_test
+
+    evidence = evidence_of(matrix, planned.now.date())
+    if (output := given["output"]) is not None:
+        write_whole(output, canonical_self_test(evidence))
+    fields = {
+        "seed": given["seed"],
+        "effort": given["effort"],
+        "flaws": [_row(row) for row in matrix.rows],
+        "left_out": [one.model_dump(mode="json") for one in matrix.left_out],
+        "power": [one.model_dump(mode="json") for one in evidence.power],
+        "summary": {**matrix.summary.model_dump(mode="json"), "seconds": round(seconds, 3)},
+        "output": None if output is None else str(output),
+    }
+    return Answer(matrix_text(matrix, evidence.power, seconds), fields, *_verdict(matrix))
+
+
+def _row(row: "Row") -> dict[str, object]:
+    return {
+        "id": row.flaw,
+        "title": row.title,
+        "caught_by": list(row.caught_by),
+        "seed": row.seed,
+        "flaw": {check: str(row.flawed[check]) for check in sorted(row.flawed)},
+        "twin": {check: str(row.twin[check]) for check in sorted(row.twin)},
+        "detected": row.detected,
+        "false_alarm": bool(row.alarms),
+        "undecided": list(row.undecided),
+        "errors": list(row.errors),
+        "seconds": round(row.seconds, 3),
+    }
+
+
+def _verdict(matrix: "Matrix") -> tuple[int, str, str]:
+    """Return exit code, machine word and sentence; what could not be played comes before what was missed."""
+    said = matrix.summary
+    if said.errors:
+        return 3, "selftest.errors", f"{said.errors} of {said.flaws} flaws could not be played to the end"
+    if not matrix.is_clean:
+        missed = said.flaws - said.detected
+        return 1, "selftest.not_clean", f"{missed} of {said.flaws} flaws missed, {said.false_alarms} twins accused"
+    return 0, "ok", ""

@@ -1,0 +1,223 @@
+"""What a self-test left as evidence, and the rule by which it is read: was each flaw caught, was a twin accused.
+
+A flaw is detected where a check that has to notice it answers as expected; a false alarm is a check that fails the
+sound twin; undecided is a check that has to notice and cannot decide on the twin. The rule stands here, once: the
+self-test draws its matrix by it, and whoever reads the evidence draws it again.
+"""
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self, TypeAlias
+
+from pydantic import Field, StringConstraints, model_validator
+
+from reports.canonical import canonical_json, strict_json
+from reports.errors import ReportError
+from reports.nouns import Count, Day, Effort, Noun, Share, Status, Text, Word
+from reports.tomlfile import parse_noun, read_bounded
+
+SCHEMA: Final = "fedaudit.selftest/1"
+MEDIA_TYPE = "application/vnd.fedaudit.selftest+json"
+LARGEST = 64 << 20
+"""Bytes; a flaw under one seed takes some 3 kB."""
+Name: TypeAlias = Annotated[str, StringConstraints(strict=True, max_length=100, pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)*$")]
+"""Id of a check, or `verify` for the verification of the sealed bundle."""
+Statuses: TypeAlias = Mapping[str, Status]
+
+
+class SelfTestError(ReportError):
+    """The evidence of a self-test cannot be used."""
+
+
+def caught(caught_by: Collection[str], expects: Status, flawed: Statuses) -> tuple[str, ...]:
+    """Return which of the checks that have to notice a flaw answer on it as they should, in their order."""
+    return tuple(check for check in caught_by if flawed.get(check) is expects)
+
+
+def detected(caught_by: Collection[str], expects: Status, flawed: Statuses) -> bool:
+    """Tell whether a flaw was noticed: by one check at least, and, where nothing can be told, passed by none."""
+    if expects is Status.INCONCLUSIVE and any(flawed.get(check) is Status.PASS for check in caught_by):
+        return False
+    return bool(caught(caught_by, expects, flawed))
+
+
+def alarms(twin: Statuses) -> tuple[str, ...]:
+    """Return the checks that accuse a sound twin."""
+    return tuple(sorted(check for check, status in twin.items() if status is Status.FAIL))
+
+
+def undecided(caught_by: Collection[str], twin: Statuses) -> tuple[str, ...]:
+    """Return which of the checks that have to notice a flaw cannot decide on its twin."""
+    return tuple(check for check in caught_by if twin.get(check) is Status.INCONCLUSIVE)
+
+
+class TriedFlaw(Noun):
+    """A flaw and its twin under one seed, and what each check answered; those that were not asked are not named."""
+
+    id: Word
+    """Which flaw."""
+    title: Text
+    """What is wrong with the flawed one."""
+    caught_by: tuple[Name, ...] = Field(min_length=1)
+    """Checks of which one at least has to notice."""
+    expects: Status
+    """What a check that notices answers."""
+    seed: Count
+    """Root seed."""
+    flaw: dict[Name, Status]
+    """Check to its gravest answer on the flawed system."""
+    twin: dict[Name, Status]
+    """Check to its gravest answer on the sound one."""
+    detected: bool
+    """Whether it was noticed."""
+    false_alarm: bool
+    """Whether a check accuses the twin."""
+    undecided: tuple[Name, ...]
+    """Of `caught_by`, those that could not decide on the twin."""
+    errors: tuple[Text, ...] = ()
+    """What could not be played, and which check broke off."""
+
+    @model_validator(mode="after")
+    def _follows(self) -> Self:
+        """Refuse what does not follow from the answers."""
+        told = (self.detected, self.false_alarm, self.undecided)
+        follows = detected(self.caught_by, self.expects, self.flaw) and not self.errors
+        if told != (follows, bool(alarms(self.twin)), undecided(self.caught_by, self.twin)):
+            raise ValueError(f"what is said of {self.id} does not follow from the answers")
+        return self
+
+
+class CheckPower(Noun):
+    """How much power one check showed."""
+
+    check: Name
+    """Which check; `verify` is the verification of a sealed bundle."""
+    flaws: tuple[Word, ...]
+    """Flaws that are aimed at it; empty where none is planted for it."""
+    trials: Count
+    """Flawed systems that were aimed at it: flaws times seeds."""
+    caught: Count
+    """On how many it answered as it has to."""
+    caught_at_least: Share
+    """Lower bound of the share that it catches, Clopper-Pearson, one-sided, 95 %."""
+    twins: Count
+    """Sound systems on which it decided or tried to."""
+    false_alarms: Count
+    """How many of them it accused."""
+    false_alarms_at_most: Share
+    """Upper bound of the share that it accuses, Clopper-Pearson, one-sided, 95 %."""
+
+
+class SelfTestSummary(Noun):
+    """The self-test in five numbers; each flaw counts once for each seed."""
+
+    flaws: Count
+    """Flaws that were planted."""
+    detected: Count
+    """That were noticed."""
+    false_alarms: Count
+    """Whose twin was accused."""
+    undecided: Count
+    """On whose twin a check that has to notice could not decide."""
+    errors: Count
+    """That could not be played to the end."""
+
+
+class NotTried(Noun):
+    """A flaw that was not planted."""
+
+    id: Word
+    """Which."""
+    reason: Text
+    """Why, such as "effort:standard" or "extra:llm"."""
+
+
+class SelfTest(Noun):
+    """The evidence of a self-test; without its times, so that whoever repeats it gets the same bytes."""
+
+    schema_id: Annotated[Literal["fedaudit.selftest/1"], Field(alias="schema")] = SCHEMA
+    """Kind and version of this document."""
+    fedaudit: Text
+    """Version that was tested."""
+    python: Text
+    """Version of Python."""
+    packages: dict[Word, Text]
+    """Versions of the packages, as in the provenance of a report."""
+    effort: Effort
+    """Of the audits."""
+    seeds: tuple[Count, ...] = Field(min_length=1)
+    """Root seeds."""
+    date: Day
+    """Of the audits' clock."""
+    flaws: tuple[TriedFlaw, ...]
+    """What was planted, by seed and id."""
+    left_out: tuple[NotTried, ...] = ()
+    """What was not planted, and why."""
+    is_whole: bool
+    """Whether all flaws of that version were chosen, `left_out` counted; not so after `--only`."""
+    power: tuple[CheckPower, ...]
+    """By check, those without a flaw among them."""
+    summary: SelfTestSummary
+    """In five numbers."""
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        """Refuse a summary that is not that of the flaws."""
+        if self.summary != summary_of(self.flaws):
+            raise ValueError("the summary does not follow from the flaws")
+        return self
+
+
+def summary_of(tried: Collection[TriedFlaw]) -> SelfTestSummary:
+    """Return the numbers of a self-test."""
+    return SelfTestSummary(
+        flaws=len(tried),
+        detected=sum(one.detected for one in tried),
+        false_alarms=sum(one.false_alarm for one in tried),
+        undecided=sum(bool(one.undecided) for one in tried),
+        errors=sum(bool(one.errors) for one in tried),
+    )
+
+
+@dataclass(frozen=True)
+class ReadSelfTest:
+    """Evidence of a self-test, and its bytes."""
+
+    data: bytes
+    """As they are in the file."""
+    document: SelfTest
+    """What they say."""
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the bytes."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+def read_self_test(path: Path) -> ReadSelfTest:
+    """Return the evidence that `fedaudit selftest -o FILE` wrote.
+
+    Raises:
+        SelfTestError: `selftest.` and a word: there is no such file, it is larger than 64 MiB, it is no JSON of that
+            schema, it contradicts itself, or its bytes are not the canonical ones.
+    """
+    data = read_bounded(path, SelfTestError, "selftest", largest=LARGEST)
+    try:
+        value = strict_json(data)
+    except ReportError as error:
+        raise SelfTestError("selftest.syntax", f"{path}: {error.message}", error.hint) from error
+    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
+        told = f"{path}: is no evidence of a self-test ({SCHEMA})"
+        raise SelfTestError("selftest.schema", told, "Make it with 'fedaudit selftest -o FILE'.")
+    document = parse_noun(SelfTest, value, path, SelfTestError, "selftest")
+    if canonical_self_test(document) != data:
+        told = f"{path}: is not in the canonical form, so it is not as 'fedaudit selftest' wrote it"
+        raise SelfTestError("selftest.canonical", told, "Give the file as it was written.")
+    return ReadSelfTest(data, document)
+
+
+def canonical_self_test(document: SelfTest) -> bytes:
+    """Return the bytes of the evidence: RFC 8785, and nothing after it."""
+    return canonical_json(document.model_dump(mode="json", by_alias=True))
