@@ -5,15 +5,18 @@ import pickle
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from audit.plan import LOCAL, load_plugin
 
 LOOKS_EVERY = 0.5
 """Seconds between two looks whether the run is still there."""
+SAFE_PATH = "PYTHONSAFEPATH"
+"""Tells every Python that is started to import nothing from the folder it is started in, which the owner may fill."""
 
 
 def packed(value: object) -> bytes | None:
@@ -39,15 +42,46 @@ def in_worker(run: int, plugins: tuple[str, ...], position: int, data: bytes | N
         data: function and trial, packed; None where they do not travel.
     """
     _settle(run)
+    if (call := _unpacked(plugins, data)) is None:
+        return position, None
+    fn, trial = call
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(1)  # as in the run itself; what is loaded later finds one thread in its environment
+    return position, packed(fn(trial))
+
+
+def on_cluster(plugins: tuple[str, ...], position: int, data: bytes | None) -> tuple[int, bytes | None]:
+    """Run a trial on a machine of a cluster; see `in_worker`. The cluster ends its workers itself."""
+    if (call := _unpacked(plugins, data)) is None:
+        return position, None
+    fn, trial = call
+    with one_thread():
+        return position, packed(fn(trial))
+
+
+def _unpacked(plugins: tuple[str, ...], data: bytes | None) -> tuple[Callable[[Any], Any], Any] | None:
+    """Return function and trial as the run packed them; None where they can only be had there."""
     try:
         for plugin in plugins:
             _loaded(plugin)
         fn, trial = pickle.loads(data or b"")  # noqa: S301  what our run has packed
     except Exception:  # nothing was packed, or a class of the owner's, in a module that only the run has loaded
-        return position, None
-    if (torch := sys.modules.get("torch")) is not None:
-        torch.set_num_threads(1)  # as in the run itself; what is loaded later finds one thread in its environment
-    return position, packed(fn(trial))
+        return None
+    return fn, trial
+
+
+@contextmanager
+def safe_path() -> Iterator[None]:
+    """Set `SAFE_PATH` for what is started meanwhile, and nothing else."""
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[SAFE_PATH]
+        else:
+            os.environ[SAFE_PATH] = before
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from audit.asking import ask
 from audit.cli.attack import Unkept
 from audit.executors import ExecutorError, Process, Ray, named_executor
 from audit.plan import Planned
+from audit.ray_executor import compare_versions, versions
 from audit.store_errors import WorkerLostError
 from reports.check import Check, Context
 from reports.executor import Executor, Serial
@@ -159,6 +160,58 @@ def cluster() -> Iterator[None]:
 @pytest.mark.usefixtures("cluster")
 def test_ray_gives_what_the_loop_gives() -> None:
     assert collected(Ray(in_flight=3)) == collected(Serial())
+
+
+class OwnersError(Exception):
+    """What a trial may raise."""
+
+
+def raising(seed: int) -> float:
+    raise OwnersError(f"trial {seed}")
+
+
+@pytest.mark.ray
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("cluster")
+def test_on_a_cluster_an_exception_comes_out_as_it_was_raised_and_what_cannot_travel_is_run_here() -> None:
+    with pytest.raises(OwnersError, match="trial 100") as raised:
+        list(Ray().map(raising, SEEDS[:1]))
+    assert type(raised.value) is OwnersError  # not Ray's own class round it: its name stands in the report
+    assert dict(Ray().map(lambda seed: seed + 1, SEEDS[:2])) == {0: 101, 1: 102}
+    [(_, found)] = Ray().map(unsendable, SEEDS[:1])
+    assert found() == 100  # type: ignore[operator]
+
+
+def test_machines_with_other_versions_are_refused_by_name() -> None:
+    ours = versions()
+    assert ours["fedaudit"] and ours["torch"] and ours["numpy"]
+    compare_versions(ours, dict(ours), "node-1")
+    with pytest.raises(ExecutorError, match=r"node-1 has torch 1\.0, this machine"):
+        compare_versions(ours, {**ours, "torch": "1.0"}, "node-1")
+    with pytest.raises(ExecutorError, match=r"node-1 has numpy \(not installed\)"):
+        compare_versions(ours, {name: value for name, value in ours.items() if name != "numpy"}, "node-1")
+
+
+RAY_FROM_HERE = """
+import math, sys
+from audit.executors import Ray
+print(len([*Ray().map(math.sqrt, [1.0, 4.0])]))
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_rays_workers_import_nothing_from_the_folder_of_the_run(tmp_path: Path) -> None:
+    for module in ("opacus", "joblib", "threadpoolctl", "scipy"):
+        (tmp_path / f"{module}.py").write_text("from pathlib import Path\nPath(__file__).with_name('came').touch()\n")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "script.py").write_text(RAY_FROM_HERE)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+    line = [sys.executable, str(tmp_path / "elsewhere" / "script.py")]
+    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "2\n", done.stderr[-2000:]
+    assert not (tmp_path / "came").exists()
 
 
 @pytest.mark.parametrize("module", ["joblib", "multiprocessing"])
