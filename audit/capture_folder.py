@@ -119,15 +119,14 @@ class Capture:
         Raises:
             CaptureError: they are no batch of the model, or the role has its records.
         """
-        self._add_data(role, self._arrays(batch))
-
-    def add_canary_scores(self, **arrays: npt.NDArray[Any]) -> None:
-        """Write what `dp.lower-bound` reads: `score` and `included`, and `control_…` of both, from a run without noise.
-
-        Raises:
-            CaptureError: they are there already.
-        """
-        self._add_data("canary-scores", arrays)
+        self._require_open()
+        entries = self._tables.setdefault("data", [])
+        if any(entry["role"] == role for entry in entries):
+            raise CaptureError(
+                "capture.repeated", f"{self._folder}: {role} are there already", "Give them once, whole."
+            )
+        self._write_arrays(f"{role}.npz", self._arrays(batch))
+        entries.append({"role": role, "path": f"{role}.npz"})
 
     def add_dp_record(self, record: "DPRecord") -> None:
         """Write how a DP trainer was configured, beside what `federation` declares of it."""
@@ -240,7 +239,7 @@ class Capture:
         """Write system.toml: from now on the folder is a system to audit. Closing twice is closing once."""
         if self._closed:
             return
-        _replace(self._folder / "system.toml", toml_text({**self._tables, "updates": self._updates}).encode())
+        _replace(self._folder / "system.toml", toml_text({**self._tables, "updates": self._updates or None}).encode())
         self._closed = True
 
     def __enter__(self) -> Self:
@@ -294,16 +293,6 @@ class Capture:
         if declared.get("input_shape") is None and "x" in arrays:
             declared["input_shape"] = list(arrays["x"].shape[1:])
         return arrays
-
-    def _add_data(self, role: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        self._require_open()
-        entries = self._tables.setdefault("data", [])
-        if any(entry["role"] == role for entry in entries):
-            raise CaptureError(
-                "capture.repeated", f"{self._folder}: {role} are there already", "Give them once, whole."
-            )
-        self._write_arrays(f"{role}.npz", arrays)
-        entries.append({"role": role, "path": f"{role}.npz"})
 
     def _write_arrays(self, path: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         target = self._folder / path
