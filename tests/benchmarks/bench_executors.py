@@ -74,7 +74,7 @@ def timed(planned: Series, executor: Executor) -> Timed:
 
 
 def overhead(executor: Executor) -> tuple[float, float]:
-    """Return seconds until workers are there and have loaded the programs, and seconds of an empty trial from then on."""
+    """Return seconds until workers are there with the programs loaded, and seconds of an empty trial from then on."""
     begun = time.perf_counter()
     list(executor.map(loading, range(2 * (os.cpu_count() or 1))))
     start = time.perf_counter() - begun
