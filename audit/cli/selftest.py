@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,11 @@ import click
 
 from audit.cli.answer import Answer, Invocation, command
 from audit.cli.clock import MOMENT, the_time
+from reports.errors import FedauditError
 from reports.model import Effort
 
 if TYPE_CHECKING:
+    from audit.selftest.kept import KeptCases
     from audit.selftest.matrix import Matrix, Row
     from audit.selftest.series import Series
 
@@ -34,7 +37,10 @@ _LARGEST_SEED = 2**53 - 1
     help="Where cases run, each a whole audit; the answers are the same.",
 )
 @click.option("--list", "is_list", is_flag=True, help="List the flaws and plant none.")
+@click.option("--export", type=PATH, metavar="DIR", help="Write the cases as folders and audit none.")
+@click.option("--cases", type=PATH, metavar="DIR", help="Audit the folders with an expected.json in DIR instead.")
 @click.option("-o", "--output", type=PATH, help="Write the evidence here; 'fedaudit run --selftest' cites it.")
+@click.option("--resume", is_flag=True, help="Go on with the self-test of this -o FILE that was stopped.")
 @click.option("--now", type=MOMENT, help="The clock of the audits; else SOURCE_DATE_EPOCH, else the clock.")
 @click.pass_context
 def selftest(ctx: click.Context, /, **given: Any) -> Answer:
@@ -44,17 +50,57 @@ def selftest(ctx: click.Context, /, **given: Any) -> Answer:
     end. On two processors smoke takes minutes and standard some more; full takes hours.
     """
     invocation = ctx.find_object(Invocation) or Invocation()
+    _refuse(given)
     if given["is_list"]:
         return _listed(given["only"])
+    if given["cases"] is not None:
+        from audit.cli.selftest_cases import cases_answer
+
+        return cases_answer(given["cases"], the_time(given["now"]), given, invocation)
+    planned = _planned(given)
+    if given["export"] is not None:
+        from audit.cli.selftest_cases import export_answer
+
+        return export_answer(planned, given["export"])
+    begun = time.perf_counter()
+    if (output := given["output"]) is None:
+        matrix = _played(planned, given, invocation)
+        return _answer(matrix, planned, time.perf_counter() - begun, given)
+    from audit.cli.stoppable import stoppable
+    from audit.selftest.kept import KeptCases
+
+    if not output.parent.is_dir():
+        raise FedauditError("io.no_folder", f"{output}: there is no folder {output.parent}", "Make it first.")
+    with stoppable(output), KeptCases(output, resume=given["resume"]) as kept:
+        if given["now"] is None and kept.now is not None:
+            planned = replace(planned, now=kept.now)  # nobody chose the clock: it stays what it was
+        matrix = _played(planned, given, invocation, kept)
+        answer = _answer(matrix, planned, time.perf_counter() - begun, given)
+        kept.discard()
+    return answer
+
+
+def _refuse(given: Mapping[str, Any]) -> None:
+    """Raise where options contradict one another."""
+    instead = [name for name in ("is_list", "export", "cases") if given[name]]
+    others = [name for name in ("output", "resume") if given[name]] if instead else []
+    if len(instead) + len(others) > 1:
+        named = [{"is_list": "--list", "output": "-o"}.get(name, f"--{name}") for name in (*instead, *others)]
+        raise click.UsageError(f"{named[0]} and {named[1]} do not go together")
+    if given["cases"] is not None and given["seeds"] > 1:
+        raise click.UsageError("--seeds counts seeds that cases are built with, and those of --cases are there already")
+    if given["resume"] and given["output"] is None:
+        raise click.UsageError("--resume needs -o FILE: what was finished is kept beside it")
+
+
+def _planned(given: Mapping[str, Any]) -> "Series":
+    """Return what the command line asks to plant."""
     from audit.selftest.series import series
 
     seeds = range(given["seed"], given["seed"] + given["seeds"])
     if seeds[-1] > _LARGEST_SEED:
         raise click.UsageError(f"--seeds: the last one would be {seeds[-1]}, and the largest is {_LARGEST_SEED}")
-    planned = series(only=given["only"], seeds=seeds, effort=Effort(given["effort"]), now=the_time(given["now"]))
-    begun = time.perf_counter()
-    matrix = _played(planned, given, invocation)
-    return _answer(matrix, planned, time.perf_counter() - begun, given)
+    return series(only=given["only"], seeds=seeds, effort=Effort(given["effort"]), now=the_time(given["now"]))
 
 
 def _listed(only: tuple[str, ...]) -> Answer:
@@ -78,19 +124,24 @@ def _listed(only: tuple[str, ...]) -> Answer:
     return Answer(text="\n".join(lines), fields={"flaws": rows})
 
 
-def _played(planned: "Series", given: Mapping[str, Any], invocation: Invocation) -> "Matrix":
-    """Play every case, drawn on stderr."""
+def _played(
+    planned: "Series", given: Mapping[str, Any], invocation: Invocation, kept: "KeptCases | None" = None
+) -> "Matrix":
+    """Play every case that is not kept, drawn on stderr."""
     from audit.cli.selftest_progress import CasesDrawn
     from audit.executors import named_executor
     from audit.selftest.play import Observed
     from audit.selftest.series import run_selftest
 
+    finished = () if kept is None else kept.bind(planned)
     with CasesDrawn(len(planned.cases), color=invocation.color) as drawn:
 
         def tell(one: Observed, done: int, total: int) -> None:
+            if kept is not None:
+                kept.keep(one)
             drawn.played(f"{one.case.flaw} ({'flaw' if one.case.planted else 'twin'})", one.seconds, done, total)
 
-        return run_selftest(planned, executor=named_executor(given["executor"]), played=tell)
+        return run_selftest(planned, executor=named_executor(given["executor"]), finished=finished, played=tell)
 
 
 def _answer(matrix: "Matrix", planned: "Series", seconds: float, given: Mapping[str, Any]) -> Answer:

@@ -1,6 +1,7 @@
 """One case, played: build the flawed system or its twin, audit it, and say what each check answered."""
 
 import hashlib
+import logging
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
@@ -12,10 +13,13 @@ from audit.request import Request
 from audit.selftest.flaw import VERIFY, Flaw
 from audit.selftest.workshop import Workshop
 from audit.selftest.zoo import zoo
+from audit.store_errors import StoppedError
 from audit.system_folder import SystemFolder
 from reports.errors import FedauditError
 from reports.model import Confidentiality, Effort, Evidence, Finding, Status, evidence_path
+from reports.wording import visible
 
+log = logging.getLogger(__name__)
 GRAVITY = (Status.SKIPPED, Status.PASS, Status.INCONCLUSIVE, Status.ERROR, Status.FAIL)
 """Of several findings of one check, the last of these is what it answered."""
 
@@ -72,7 +76,11 @@ def case_seed(seed: int, flaw: str) -> int:
 
 
 def play(case: Case) -> Observed:
-    """Build one case in a temporary folder, audit it, and return what was said; our own errors are told, not raised."""
+    """Build one case in a temporary folder, audit it, and return what was said; what goes wrong is told, not raised.
+
+    Raises:
+        StoppedError: the disk is full, or a worker was killed; that is no answer about the case.
+    """
     [one] = [entry for entry in zoo() if entry.id == case.flaw]
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="fedaudit-selftest-") as place:
@@ -80,8 +88,15 @@ def play(case: Case) -> Observed:
             folder = Path(place) / "system"
             make = built(one, case, folder)
             statuses, error = audited(one, case, make, folder), None
+        except StoppedError:
+            raise
         except FedauditError as fault:
             statuses, error = {}, fault.message
+        except Exception as fault:  # the other cases are still played, and the matrix says which could not be
+            log.debug("%s could not be played", case, exc_info=fault)
+            statuses, error = {}, f"{type(fault).__name__}: {fault}"
+    if error is not None:  # the same wherever it was played, on one line
+        error = visible(" ".join(error.replace(f"{place}/", "").split()))[:300]
     return Observed(case, statuses, time.perf_counter() - begun, error)
 
 
