@@ -10,6 +10,7 @@ import os
 import pickle
 import platform
 import shutil
+import socket
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,6 +25,8 @@ from reports.errors import FedauditError
 from reports.version import VERSION
 
 INSTALL = "Install the same versions on every machine: 'pip install -c constraints.txt fedaudit[ray]'."
+CONNECTS_WITHIN = 10
+"""Seconds in which the head of a cluster must answer."""
 Trial = TypeVar("Trial")
 Result = TypeVar("Result")
 
@@ -91,6 +94,7 @@ def _connect(ray: Any) -> None:
     """
     if ray.is_initialized():
         return
+    _reach(os.environ.get("RAY_ADDRESS", ""))
     empty = tempfile.mkdtemp(prefix="fedaudit-ray-")
     atexit.register(shutil.rmtree, empty, ignore_errors=True)  # the workers stand in it until the end
     with chdir(empty), safe_path(), warnings.catch_warnings():
@@ -98,9 +102,7 @@ def _connect(ray: Any) -> None:
         try:
             ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, ValueError, RuntimeError) as error:
-            told = f"the Ray cluster {os.environ.get('RAY_ADDRESS', 'of this machine')} cannot be reached: {error}"
-            hint = "Start one with 'ray start --head', and name it in RAY_ADDRESS; or take --executor process."
-            raise ExecutorError("executor.unreachable", told.splitlines()[0], hint) from error
+            raise _unreachable(os.environ.get("RAY_ADDRESS", "of this machine"), error) from error
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
 
     asked = ray.remote(versions)
@@ -113,6 +115,23 @@ def _connect(ray: Any) -> None:
                 told = f"{node['NodeName']} cannot run fedaudit: {str(error).strip().splitlines()[-1]}"
                 raise ExecutorError("executor.versions", told, INSTALL) from error
             compare_versions(versions(), theirs, node["NodeName"])
+
+
+def _reach(address: str) -> None:
+    """Raise where nothing listens at host:port; Ray itself would go on trying for minutes."""
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal()) or "/" in host:
+        return  # none, "auto", "local" or "ray://...", which Ray finds or refuses by itself
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECTS_WITHIN).close()
+    except OSError as error:
+        raise _unreachable(address, error) from error
+
+
+def _unreachable(address: str, error: Exception) -> ExecutorError:
+    told = f"the Ray cluster {address} cannot be reached: {str(error).splitlines()[0]}"
+    hint = "Start one with 'ray start --head', and name it in RAY_ADDRESS; or take --executor process."
+    return ExecutorError("executor.unreachable", told, hint)
 
 
 def compare_versions(ours: Mapping[str, str], theirs: Mapping[str, str], where: str) -> None:

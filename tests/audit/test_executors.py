@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -180,6 +181,17 @@ def test_on_a_cluster_an_exception_comes_out_as_it_was_raised_and_what_cannot_tr
     assert dict(Ray().map(lambda seed: seed + 1, SEEDS[:2])) == {0: 101, 1: 102}
     [(_, found)] = Ray().map(unsendable, SEEDS[:1])
     assert found() == 100  # type: ignore[operator]
+
+
+def test_a_cluster_that_nobody_runs_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"  # ours, and nobody listens
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        with pytest.raises(ExecutorError, match=f"the Ray cluster {address} cannot be reached: .*refused") as told:
+            list(Ray().map(drawn, SEEDS))
+    assert "RAY_ADDRESS" in told.value.hint and told.value.exit_code == 2
 
 
 def test_machines_with_other_versions_are_refused_by_name() -> None:
