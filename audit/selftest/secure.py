@@ -178,7 +178,7 @@ def updates(make: Workshop, clients: int) -> Updates:
         residuals = 1 / CLASSES - np.eye(CLASSES)[one.y.numpy()]
         gradient = (one.x.numpy().T @ residuals).reshape(-1) / len(one.y)
         rows.append(gradient * min(1.0, CLIPPING_NORM / float(np.linalg.norm(gradient))))
-    return np.stack(rows).astype(np.float32)
+    return np.asarray(rows, np.float32)
 
 
 def noised(make: Workshop, purpose: str, rows: Updates, noise_multiplier: float) -> Updates:
