@@ -36,10 +36,12 @@ class Planned:
         return not self.reason
 
 
-def capabilities(*, policy: bool = False, judge: bool = False, previous: bool = False) -> frozenset[str]:
+def capabilities(
+    *, policy: bool = False, judge: bool = False, previous: bool = False, selftest: bool = False
+) -> frozenset[str]:
     """Return what a check may need besides keys of the system: installed extras, and what the run was given."""
     found = {f"extra:{extra}" for extra, module in EXTRAS.items() if importlib.util.find_spec(module) is not None}
-    options = (("policy", policy), ("judge", judge), ("previous", previous))
+    options = (("policy", policy), ("judge", judge), ("previous", previous), ("selftest", selftest))
     given = {f"run:{name}" for name, is_given in options if is_given}
     return frozenset(found | given)
 

@@ -181,7 +181,10 @@ def _prepared(request: Request, loaded: LoadedSystem | None = None) -> tuple[Loa
     checks = unique((*discover(), *request.extra_checks))
     given = request.options
     can = capabilities(
-        policy=request.policy_sha256 is not None, judge=given.judge is not None, previous=given.previous is not None
+        policy=request.policy_sha256 is not None,
+        judge=given.judge is not None,
+        previous=given.previous is not None,
+        selftest=given.selftest is not None,
     )
     planned = plan(loaded.system, checks, only=request.only, skip=request.skip, capabilities=can)
     _require_trust(loaded, planned, trusted=request.options.trust_code)

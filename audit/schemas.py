@@ -14,10 +14,11 @@ from typing import Any, TypeAlias
 
 from pydantic import TypeAdapter
 
-from audit.answers import forgetting, law, sealing, showing, summing
+from audit.answers import forgetting, law, sealing, selftest, showing, summing
 from audit.answers.common import Common
 from audit.dp.record import DPRecord
 from audit.manifest import OWN_KEYS
+from audit.selftest.case_folders import ExpectedFile
 from compliance.annex_iv import AnnexIV
 from compliance.assessment import Assessment
 from compliance.calibration import Calibration
@@ -26,6 +27,7 @@ from compliance.thresholds import Thresholds
 from reports.model import System
 from reports.nouns import Noun
 from reports.schema import DIALECT, FOLDER, PUBLISHED, Published, described, schema_text, write_schemas
+from reports.self_test import SelfTest
 from unlearning.federated.federation_file import FederationFile
 from unlearning.federated.recording_file import RecordingFile
 from unlearning.federated.transcript_nouns import Close, Header, Round
@@ -37,6 +39,7 @@ _WRITTEN: Mapping[str, tuple[type[Noun], str]] = {
     "assessment": (Assessment, "What a reader found in documents: the file of `fedaudit compliance assess`."),
     "calibration": (Calibration, "A reader held against experts: the file of `fedaudit compliance calibrate`."),
     "annex-iv": (AnnexIV, "The evidence file of Annex IV, its gaps named."),
+    "selftest": (SelfTest, "The evidence of a self-test: the file of `fedaudit selftest -o`."),
 }
 _READ: Mapping[str, tuple[type[Noun], str]] = {
     "judge": (JudgeFile, "judge.toml, read as JSON: who reads the documents."),
@@ -44,6 +47,7 @@ _READ: Mapping[str, tuple[type[Noun], str]] = {
     "federation": (FederationFile, "federation.toml, read as JSON: a federation to train, and to forget in."),
     "recording": (RecordingFile, "recording.json: what a federation kept of its training."),
     "dp-record": (DPRecord, "What a trainer recorded of its differential privacy ([…differential_privacy].record)."),
+    "case": (ExpectedFile, "expected.json: what an audit of the system beside it has to say (`selftest --cases`)."),
     "lunar-edit": (EditFile, "edit.json: what was changed in a language model so that it forgets."),
 }
 DOCUMENTS: Mapping[str, Published] = {
@@ -66,6 +70,12 @@ ANSWERS: Mapping[str, Shapes] = {
     "render": (showing.RenderAnswer,),
     "show": (showing.ShowAnswer, showing.ProofAnswer, showing.TimingsAnswer),
     "compare": (showing.CompareAnswer,),
+    "selftest": (
+        selftest.SelftestAnswer,
+        selftest.SelftestCasesAnswer,
+        selftest.SelftestListAnswer,
+        selftest.SelftestExportAnswer,
+    ),
     "attack list": (showing.AttackListAnswer,),
     "attack run": (showing.AttackRunAnswer,),
     "secagg params": (summing.ParamsAnswer,),

@@ -1,6 +1,7 @@
 """The checks `report.*`: whether the test itself was conducted as a test must be.
 
-They read no artifact: thresholds that were fixed beforehand, a person who answers, the report that went before.
+They read no artifact: thresholds that were fixed beforehand, a person who answers, the report that went before, and in
+`reports.self_test_check` whether the auditor was tried.
 """
 
 from collections.abc import Iterator
@@ -11,7 +12,10 @@ from reports.model import Basis, Confidentiality, Finding, Remedy, Report, Sever
 from reports.nouns import moment_text
 from reports.policy import load_policy, policy_bytes, policy_digest
 from reports.previous import PreviousReport, read_previous
+from reports.self_test_check import self_test
 from reports.stamped import MEDIA_TYPE, Stamp, stamp_beside
+
+__all__ = ["lineage", "responsible_person", "self_test", "thresholds_committed"]
 
 _OWN_WORD = "The order of events is the run's own record: whoever ran it could have run it before, in secret."
 _UNSEEN = "That no test was run in secret before the policy was stamped is the owner's word."

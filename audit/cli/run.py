@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from audit.run import Audited, Request
 
 PATH = click.Path(path_type=Path)
-_OPTIONS = ("trust_code", "engine", "judge", "allow_remote_llm", "policy", "previous", "trust")
+_OPTIONS = ("trust_code", "engine", "judge", "allow_remote_llm", "policy", "previous", "trust", "selftest")
 """What the checks may know of the command line as it stands."""
 
 
@@ -55,6 +55,7 @@ _OPTIONS = ("trust_code", "engine", "judge", "allow_remote_llm", "policy", "prev
     type=PATH,
     help="A trust.toml: who is believed on the previous report and on time stamps.",
 )
+@click.option("--selftest", type=PATH, metavar="FILE", help="Evidence of 'fedaudit selftest -o FILE', to be cited.")
 @click.option("--auditor", metavar="NAME", help="The person who answers for the test.")
 @click.option("--organisation", metavar="NAME", help="Where that person works.")
 @click.option("--independence", type=click.Choice(["internal", "external"]))
@@ -106,7 +107,10 @@ def _request(system: Path, bundle: Path, moment: datetime, given: Mapping[str, A
     from audit.run import Request
     from reports.check import Options
     from reports.policy import load_policy, policy_digest
+    from reports.self_test import read_self_test
 
+    if given["selftest"]:
+        read_self_test(given["selftest"])  # what cannot be cited is said before anything is measured
     promised = load_policy(given["policy"]) if given["policy"] else None
     auditor, organisation, independence = (given[name] for name in ("auditor", "organisation", "independence"))
     options = Options(
