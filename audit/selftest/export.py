@@ -44,7 +44,7 @@ def _written(flaw: Flaw, planned: Series, place: Path) -> tuple[Path, ...]:
     folders = (place / "flaw", place / "twin")
     for folder, planted in zip(folders, (True, False), strict=True):
         make = built(flaw, Case(flaw.id, planted, planned.seeds[0], planned.effort, planned.now), folder)
-        if make.seals:
+        if make.seals or make.asked is not None:
             shutil.rmtree(place)
             return ()
         write_expected(folder, expected_of(flaw, planted=planted))

@@ -123,6 +123,8 @@ def audited(one: Flaw, case: Case, make: Workshop, folder: Path) -> dict[str, St
         seed=make.seed,
         skip=spared,
     )
+    if make.asked is not None:
+        request = make.asked(request)
     if make.seals:
         from audit.selftest.sealing import sealed_answers
 

@@ -14,12 +14,15 @@ import torch
 
 from audit.digits import Digits, deal
 from audit.manifest import load_system
+from audit.request import Request
 from audit.system_folder import SystemFolder
 from reports.model import Effort, System
 from unlearning.federated.training import seeded
 
 Sealed = Callable[[Path], None]
 """Does something to a bundle that was sealed."""
+Asked = Callable[[Request], Request]
+"""Says how an audit is asked for, beside system, seed, effort and clock."""
 
 
 @dataclass
@@ -41,6 +44,8 @@ class Workshop:
     """Whether the audit is to be signed and sealed, and verified afterwards."""
     subjects: tuple[str, ...] = ()
     """Files, relative to the folder, that the verifier has in hand."""
+    asked: Asked | None = None
+    """What the audit is asked for besides; None where a system is all that it takes."""
 
     def rng(self, purpose: str) -> np.random.Generator:
         """Return numpy's generator of one purpose."""
