@@ -14,13 +14,12 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from audit.selftest.workshop import Workshop
 from unlearning.federated.data import SimulatedFederation
 from unlearning.federated.erasure import Erasure, Outcome, carry_out, train_first
+from unlearning.federated.local import local_update
 from unlearning.federated.methods import method
 from unlearning.federated.oracles import OraclePool, Questions, model_seeds
 from unlearning.federated.recipe import TrainingRecipe
@@ -95,13 +94,29 @@ class Honoured:
         close = told.close if after is None else told.close.model_copy(update={"after": after})
         path.unlink()
         with TranscriptWriter(path) as writer:
-            for line in (told.header, *rounds(told.rounds), close):
+            writer.write(told.header)
+            for line in rounds(told.rounds):
                 writer.write(line)
+            writer.write(close)
 
-    def retrained(self, make: Workshop, models: int) -> list[dict[str, Tensor]]:
-        """Return the state dicts of models that were retrained without the client, each from a seed of its own."""
-        questions = Questions(self.federation, self.erasure.parts, method("retrain"))
-        stack = OraclePool(questions).without(model_seeds(make.seed, "supplied", models), ("matched",))["matched"]
+    def pushed(self, make: Workshop, state: State, strength: float = 1.0) -> dict[str, Tensor]:
+        """Return a model less what an epoch on the forget set would teach it, times `strength`: it knows less of it."""
+        held, recipe = self.erasure.parts.forgotten, self.federation.recipe.model_copy(update={"local_epochs": 1})
+        learnt = local_update(self.federation.untrained(), state, held, recipe, make.generator("pushing"), place="push")
+        return {name: tensor - strength * learnt.delta[name] for name, tensor in state.items()}
+
+    def retrained(self, make: Workshop, models: int, rounds: int | None = None) -> list[dict[str, Tensor]]:
+        """Return the state dicts of models that were retrained without the client, each from a seed of its own.
+
+        Args:
+            make: The workshop.
+            models: How many.
+            rounds: After which the training is broken off; None for the recipe's.
+        """
+        recipe = self.federation.recipe.model_copy(update={} if rounds is None else {"rounds": rounds})
+        federation = replace(self.federation, recipe=recipe)
+        pool = OraclePool(Questions(federation, self.erasure.parts, method("retrain")))
+        stack = pool.without(model_seeds(make.seed, "supplied", models), ("matched",))["matched"]
         return [dict(one_of(stack, number)) for number in range(models)]
 
 
@@ -146,8 +161,8 @@ def tables(honoured: Honoured, *without: str, **more: object) -> dict[str, objec
     request |= {key: f"{PLACE}/{key}.safetensors" for key in ("before", "after")}
     request |= {key: f"{PLACE}/{key}.npz" for key in ("forget", "retain", "twin")}
     request |= {"transcript": f"{PLACE}/transcript.jsonl", **more}
-    model = {"checkpoint": f"{PLACE}/after.safetensors", "layers": "layers.json", "task": "classification"}
-    model |= {"input_shape": [FEATURES], "classes": CLASSES}
+    model: dict[str, object] = {"checkpoint": f"{PLACE}/after.safetensors", "layers": "layers.json"}
+    model |= {"task": "classification", "input_shape": [FEATURES], "classes": CLASSES}
     whole: dict[str, object] = {
         "system": {"name": "forgetting", "version": "1"},
         "model": model,

@@ -1,0 +1,26 @@
+"""A delivered model that lies nowhere near the retrained ones that its owner lays beside it."""
+
+from audit.selftest.flaw import flaw
+from audit.selftest.forgetting import honour, supply, tables
+from audit.selftest.workshop import Workshop
+from reports.model import System
+
+ORACLES = 6
+"""Retrained models that the owner supplies to compare with."""
+
+
+@flaw(
+    "unlearning-original-beside-oracles",
+    "The model before is delivered for a retrained one, beside oracles that are retrained indeed",
+    caught_by=("unlearning.federated.screening",),
+)
+def unlearning_original_beside_oracles(make: Workshop, *, planted: bool) -> System:
+    """Deliver the model before or a retrained one, without a record, beside retrained models of the owner's.
+
+    The twin is never passed: to lie near retrained models is no proof of forgetting, and the check says so.
+    """
+    honoured = honour(make)
+    if planted:
+        honoured.deliver(honoured.outcome.before)
+    oracles = supply(make, honoured.retrained(make, ORACLES))
+    return make.finish(tables(honoured, "transcript", "twin", oracles=oracles))
