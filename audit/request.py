@@ -9,7 +9,7 @@ from audit.plan import Planned
 from audit.store import Leftover
 from reports.check import Check, Options
 from reports.dsse import Signature
-from reports.model import Auditor, Effort, Finding, System
+from reports.model import Auditor, Effort, Finding, Report, System
 from reports.statement import Statement
 
 Render = Callable[[Statement, Sequence[Signature], Callable[[str], bytes | None]], Mapping[str, bytes]]
@@ -82,6 +82,11 @@ class Audited:
     """The report, and the bytes that were signed."""
     keyid: str | None
     """Of the key that signed, if one did."""
+
+    @property
+    def report(self) -> Report:
+        """The report."""
+        return self.statement.report
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Every command of the README is run, in order, and prints what the README says.
 
 A block marked `console` holds commands after `$ ` and what they print; `…` stands for whatever differs from run to run.
+A block marked `python` is run where a block marked `text` follows, which is what it prints.
 All blocks share one folder, in order. The table of checks is the one that the checks themselves give.
 """
 
@@ -20,6 +21,9 @@ from reports.check import discover
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ELLIPSIS = "…"
+BLOCK = re.compile(
+    r"^```console\n(.*?)^```|^```python\n((?:(?!^```).)*)^```\n+```text\n(.*?)^```", re.DOTALL | re.MULTILINE
+)
 
 
 class Step(NamedTuple):
@@ -34,10 +38,19 @@ def sections() -> dict[str, list[Step]]:
     found: dict[str, list[Step]] = {}
     for section in re.split(r"^(?=## )", README, flags=re.MULTILINE):
         title = section.splitlines()[0].strip("# ")
-        steps = [step for block in re.findall(r"```console\n(.*?)```", section, re.DOTALL) for step in parse(block)]
+        steps = [step for match in BLOCK.finditer(section) for step in steps_of(match)]
         if steps:
             found[title] = steps
     return found
+
+
+def steps_of(match: re.Match[str]) -> Iterator[Step]:
+    """Yield the commands of a console block, or the one that runs a Python block."""
+    console, code, printed = match.groups()
+    if console is not None:
+        yield from parse(console)
+    else:
+        yield Step(f"python - <<'END'\n{code}END\n", printed)
 
 
 def parse(block: str) -> Iterator[Step]:
