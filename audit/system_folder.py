@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import jinja2
 import numpy as np
+import numpy.typing as npt
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -54,6 +55,11 @@ class SystemFolder:
     def records(self, path: str, x: Tensor, y: Tensor) -> str:
         """Write records `x` (n, *input_shape) and labels `y` (n,) as npz and return `path`."""
         np.savez(self._file(path), x=x.numpy(), y=y.numpy())
+        return path
+
+    def arrays(self, path: str, arrays: Mapping[str, npt.NDArray[Any]]) -> str:
+        """Write arrays by name as npz and return `path`."""
+        np.savez(self._file(path), **arrays)  # type: ignore[arg-type]  # mypy takes the names for the flag
         return path
 
     def text(self, path: str, content: str) -> str:
