@@ -14,7 +14,7 @@ FedauditError
 ├── FileError              a file from outside: RefusedFormat, BrokenFile in reports.artifacts (exit 2)
 ├── UnlearningError        in unlearning.errors: a model, a layer list, a federation file (exit 2)
 ├── ComplianceError        in compliance.errors: a citation, a document, a judge file (exit 2)
-├── CaptureError, FolderError  in audit.capture_folder, audit.system_folder: a folder that was to be made (exit 2)
+├── CaptureError, FolderError  in audit.capture_forms, audit.system_folder: a folder that was to be made (exit 2)
 ├── ExecutorError          in audit.executors: Ray or joblib is not there (exit 2)
 ├── RunStoreError          in audit.store_errors: what an earlier run left cannot be gone on with (exit 2)
 ├── CheckError             the checks themselves: DuplicateCheckError in reports.check (exit 2)
