@@ -120,6 +120,9 @@ def _limits(said: SelfTest, ctx: Context) -> Iterator[str]:
         yield f"The self-test was at effort {said.effort}, this run is at {ctx.effort}."
     if said.left_out:
         yield f"{counted(len(said.left_out), 'flaw')} not planted: {_named([one.id for one in said.left_out])}."
+    if said.summary.undecided:
+        unsure = counted(said.summary.undecided, "sound system")
+        yield f"On {unsure} a check that had to notice the flaw could not decide."
     caught = {check for one in said.flaws for check in one.caught_by if one.flaw.get(check) is one.expects}
     relied = {one.check for one in ctx.findings if one.status is Status.PASS}
     if untried := sorted(relied - caught):

@@ -8,12 +8,12 @@ from typing import Any
 import jsonschema
 import pytest
 
-from audit.schemas import schema_texts
 from audit.selftest.evidence import evidence_of
 from audit.selftest.matrix import Matrix, Row
 from reports.canonical import canonical_json, strict_json
 from reports.model import Effort, Status
 from reports.nouns import moment_text
+from reports.schema import FOLDER
 from reports.self_test import LARGEST, NotTried, SelfTest, SelfTestError, canonical_self_test, read_self_test
 
 DAY = date(2026, 11, 22)
@@ -46,7 +46,7 @@ def test_what_was_written_is_read_and_holds_no_time_of_day(tmp_path: Path) -> No
 
 
 def test_the_published_schema_describes_it() -> None:
-    jsonschema.validate(document(), json.loads(schema_texts()["selftest"]))
+    jsonschema.validate(document(), json.loads((FOLDER / "selftest.json").read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize(
