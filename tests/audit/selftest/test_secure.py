@@ -208,3 +208,18 @@ def test_a_round_that_comes_to_no_sum_is_told(tmp_path: Path) -> None:
     told = pytest.raises(RoundNotRecordedError, match="round 1 came to no sum")
     with SystemFolder(tmp_path / "system") as files, told:
         Rounds(drops=(everybody, DropPlan())).record(Workshop(files, 1))
+
+
+@pytest.mark.flower
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what flwr imports
+def test_what_clients_tell_in_the_clear_is_in_the_capture_and_not_in_its_twin(build: Build) -> None:
+    folders = [build("secagg-metadata-in-clear", planted) for planted in (True, False)]
+    losses = [b"train_loss" in next(folder.glob("rounds/*/transcript.jsonl")).read_bytes() for folder in folders]
+    assert losses == [True, False]
+
+
+@pytest.mark.parametrize("flaw", ["secagg-flower-masks", "secagg-flower-obeys"])
+def test_where_codes_are_compared_nothing_but_the_protocol_differs(build: Build, flaw: str) -> None:
+    flawed, twin = ((build(flaw, planted) / "system.toml").read_text() for planted in (True, False))
+    assert flawed != twin
+    assert flawed.replace("flower-secaggplus", "fedaudit-secagg") == twin
