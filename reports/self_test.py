@@ -130,6 +130,8 @@ class NotTried(Noun):
 
     id: Word
     """Which."""
+    title: Text
+    """What would be wrong."""
     reason: Text
     """Why, such as "effort:standard" or "extra:llm"."""
 

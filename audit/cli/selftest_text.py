@@ -4,6 +4,7 @@ The two marks of a line are the flaw's and its twin's: ● caught, ○ missed; �
 off, – not run. Under several seeds a line counts them.
 """
 
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -17,6 +18,7 @@ from reports.wording import counted
 LEGEND = "● caught  ○ missed  · quiet  ✕ false alarm  ? undecided  ! broke off  – not run"
 _SHOWN = 3
 """How many of the other checks that noticed are named."""
+_WIDTH = 100
 
 
 def matrix_text(matrix: Matrix, power: Sequence[CheckPower], seconds: float) -> str:
@@ -109,6 +111,8 @@ def _power(power: Sequence[CheckPower]) -> Iterator[str]:
     head = f"{'check':<{width}}  {'flaws':>5}  {'caught':>9}  {'at least':>8}  {'false alarms':>12}  {'at most':>7}"
     yield click.style(head, bold=True)
     for one in power:
+        if not (one.trials or one.twins):
+            continue
         quiet = (
             f"{f'{one.false_alarms}/{one.twins}':>12}  {one.false_alarms_at_most:>7.1%}"
             if one.twins
@@ -119,6 +123,12 @@ def _power(power: Sequence[CheckPower]) -> Iterator[str]:
             continue
         caught = f"{f'{one.caught}/{one.trials}':>9}  {one.caught_at_least:>8.1%}"
         yield f"{one.check:<{width}}  {len(one.flaws):>5}  {caught}  {quiet}".rstrip()
+
+    if silent := [one.check for one in power if not (one.trials or one.twins)]:
+        yield from textwrap.wrap(
+            f"no flaw is planted for, and no twin asked: {', '.join(silent)}",
+            _WIDTH, subsequent_indent="  ", break_on_hyphens=False,
+        )  # fmt: skip
 
 
 NO_FLAW = "no flaw is planted for it"

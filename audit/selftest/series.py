@@ -77,9 +77,10 @@ def series(
     """
     asked, installed = chosen(only), capabilities()
     reasons = {flaw.id: why_left_out(flaw, effort, installed) for flaw in asked}
+    left_out = (NotTried(id=one.id, title=one.title, reason=why) for one in asked if (why := reasons[one.id]))
     return Series(
         tuple(flaw for flaw in asked if not reasons[flaw.id]),
-        tuple(NotTried(id=name, reason=why) for name, why in reasons.items() if why),
+        tuple(left_out),
         tuple(seeds),
         effort,
         now,

@@ -116,7 +116,7 @@ def test_checks_that_pass_here_and_never_caught_a_flaw_are_named(write: Write) -
 
 
 def test_another_effort_undecided_twins_and_flaws_left_out_are_limits(write: Write) -> None:
-    left = [{"id": "leak-convnet", "reason": "effort:standard"}]
+    left = [{"id": "leak-convnet", "title": "A network leaks", "reason": "effort:standard"}]
     flaws = (tried("a"), tried("b", twin="inconclusive"))
     limits = " ".join(ask(write(*flaws, effort="standard", left_out=left)).limitations)
     assert "at effort standard, this run is at smoke" in limits

@@ -26,7 +26,7 @@ def evidence(*, detected: bool = True, alarm: bool = False, is_whole: bool = Tru
         Row("dp-no-noise", "No noise is added", ("dp.mechanism",), Status.FAIL, seed, flawed, twin, seed / 7)
         for seed in (1, 2)
     )
-    left = (NotTried(id="leak-convnet", reason="effort:standard"),)
+    left = (NotTried(id="leak-convnet", title="A convolution leaks", reason="effort:standard"),)
     return evidence_of(Matrix(Effort.SMOKE, (1, 2), rows, left, ("attack.text", "verify"), is_whole), DAY)
 
 
