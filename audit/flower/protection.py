@@ -63,6 +63,7 @@ def secure_aggregation_of(setup: Mapping[str, Any], clients: int) -> dict[str, A
         clients: Of the cohort.
 
     Flower counts the owner's own share among the shares, and 2^m as the ring of m bits. Its masks are NumPy's MT19937.
+    Its largest weight is left out: Flower divides by it before it quantises, so that no weight in the ring is above 1.
     """
     return {
         "protocol": "flower-secaggplus",
@@ -72,7 +73,6 @@ def secure_aggregation_of(setup: Mapping[str, Any], clients: int) -> dict[str, A
         "clipping_range": float(setup["clipping_range"]),
         "quantization_levels": int(setup["target_range"]),
         "modulus_bits": int(setup["mod_range"]).bit_length() - 1,
-        "max_weight": max(1, math.ceil(float(setup["max_weight"]))),
         "prg": "mt19937",
         "signed_keys": False,
         "consistency_check": False,

@@ -62,7 +62,7 @@ class RecordedFolder:
     """
 
     def __init__(self, folder: str | Path, subject: Subject, *, name: str, tables: Tables | None = None) -> None:
-        self.path = Path(folder).absolute()
+        self.path = Path(folder)
         self._subject = subject
         self._tables = _joined({"system": {"name": name, "version": "1"}}, tables or {})
         toml_text(self._tables)  # what TOML cannot hold is told before there is work to lose

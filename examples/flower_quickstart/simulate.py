@@ -1,9 +1,10 @@
 """Run the app in Flower's simulation engine, as it is or with one of Flower's protections.
 
     pip install "fedaudit[flower,ray]"
-    python simulate.py plain --clients 64 --planted 1
-    python simulate.py secagg --clients 64 --planted 1
-    python simulate.py dp --clients 64 --planted 1
+    python simulate.py plain                                          # trains: 10 clients, 3 rounds
+    python simulate.py plain --clients 64 --planted 1 --rounds 1      # rehearses for an audit
+    python simulate.py secagg --clients 32 --planted 1 --rounds 1
+    python simulate.py dp --clients 64 --planted 1 --rounds 1
 
 `flwr run .` does the same for the app that pyproject.toml names, in an environment that it installs from a package
 index; this needs none. What is captured lies in `captured/`, below the folder of this file.
@@ -49,6 +50,7 @@ def main() -> None:
     parser.add_argument("protection", choices=APPS)
     parser.add_argument("--clients", type=int, default=10)
     parser.add_argument("--planted", type=int, default=0, help="records of each client; 0 trains on all")
+    parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     os.chdir(HERE)
     os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -56,7 +58,7 @@ def main() -> None:
     from flwr.simulation import run_simulation
 
     client, server = (importlib.import_module(f"quickstart.{module}").app for module in APPS[given.protection])
-    config = run_config(clients=given.clients, planted=given.planted)
+    config = run_config(**{"clients": given.clients, "planted": given.planted, "num-server-rounds": given.rounds})
     run_simulation(
         server_app=configured(server, config, 1),
         client_app=configured(client, config, 1),

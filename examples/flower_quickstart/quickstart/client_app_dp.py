@@ -10,6 +10,7 @@ from quickstart.task import Net
 
 app = ClientApp()
 noise = LocalDpMod(clipping_norm=1.0, sensitivity=1.0, epsilon=1.0, delta=1e-5)
-capture = capture_mod("captured/dp", Net, load_planted, name="quickstart", classes=10, reference=public)
+claim = {"federation": {"differential_privacy": {"epsilon": 1.0}}}  # of the whole run, to be held against what it is
+capture = capture_mod("captured/dp", Net, load_planted, name="quickstart", classes=10, reference=public, tables=claim)
 app.train(mods=[capture, noise])(train)
 app.evaluate()(evaluate)

@@ -29,6 +29,6 @@ def main(grid: Grid, context: Context) -> None:
         fit_metrics_aggregation_fn=lambda _: {},
     )
     rounds = ServerConfig(num_rounds=int(config["num-server-rounds"]))
-    secure = SecAggPlusWorkflow(num_shares=7, reconstruction_threshold=4, max_weight=32)
+    secure = SecAggPlusWorkflow(num_shares=1.0, reconstruction_threshold=0.7, max_weight=32)
     secure = captured(secure, "captured/secagg", Net, load_planted, name="quickstart", classes=10, reference=public)
     DefaultWorkflow(fit_workflow=secure)(grid, LegacyContext(context, config=rounds, strategy=strategy))

@@ -1,5 +1,6 @@
 """What is trained, on what, and how; nothing in here knows of an audit."""
 
+import functools
 from typing import Any
 
 import torch
@@ -46,6 +47,7 @@ def load_data(partition_id: int, num_partitions: int, batch_size: int, planted: 
     return DataLoader(data, batch_size=batch_size, shuffle=True), DataLoader(test, batch_size=batch_size)
 
 
+@functools.cache
 def digits() -> tuple[torch.Tensor, torch.Tensor]:
     """Return scikit-learn's handwritten digits as rows of 64 pixels in [0, 1], and their labels."""
     found = load_digits()
