@@ -56,7 +56,7 @@ def test_titles_are_sentences_and_no_two_flaws_have_one() -> None:
 def test_what_a_flaw_asks_for_can_be_given() -> None:
     for one in zoo():
         assert one.extra is None or one.extra in EXTRAS, one.id
-        assert one.expects in (Status.FAIL, Status.INCONCLUSIVE), one.id
+        assert one.expects in (Status.FAIL, Status.INCONCLUSIVE, Status.SKIPPED), one.id  # a skip names what is lacking
 
 
 def test_a_glob_that_fits_no_flaw_is_no_selection() -> None:
@@ -112,8 +112,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def shapes(folder: Path) -> dict[str, object]:
-    """Each file's shape: of tensors and arrays by name; of a text nothing."""
-    return {file.relative_to(folder).as_posix(): shape(file) for file in folder.rglob("*") if file.is_file()}
+    """Each file's shape: of tensors and arrays by name; of a text nothing; vectors of a round count as one."""
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    names = [file.parent if file.parent.name == "blobs" else file for file in files]
+    return {name.relative_to(folder).as_posix(): shape(file) for name, file in zip(names, files, strict=True)}
 
 
 def shape(file: Path) -> object:
