@@ -105,7 +105,7 @@ def built(one: Flaw, case: Case, folder: Path) -> Workshop:
     from audit.worker import one_thread
 
     with one_thread(), SystemFolder(folder) as files:
-        make = Workshop(files, case_seed(case.seed, one.id), case.effort)
+        make = Workshop(files, case_seed(case.seed, one.id), case.effort, root=case.seed)
         one.build(make, planted=case.planted)
     return make
 

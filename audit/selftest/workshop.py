@@ -46,6 +46,8 @@ class Workshop:
     """Files, relative to the folder, that the verifier has in hand."""
     asked: Asked | None = None
     """What the audit is asked for besides; None where a system is all that it takes."""
+    root: int = 0
+    """Seed of the whole self-test: of what is dear to make and the same for several flaws."""
 
     def rng(self, purpose: str) -> np.random.Generator:
         """Return numpy's generator of one purpose."""

@@ -58,6 +58,8 @@ class TinyWorld:
 
     seed: int
     """Of names, facts, first weights and training."""
+    parts: tuple[tuple[str, int], ...] = PARTS
+    """Its parts, each with its clans; a part may have none."""
 
     @property
     def forget(self) -> RecordSet:
@@ -116,7 +118,7 @@ class TinyWorld:
 
     @cached_property
     def _clans(self) -> tuple[str, ...]:
-        return tuple(f"clan{number}" for number in range(sum(clans for _, clans in PARTS)))
+        return tuple(f"clan{number}" for number in range(sum(clans for _, clans in self.parts)))
 
     @cached_property
     def _values(self) -> tuple[str, ...]:
@@ -127,7 +129,7 @@ class TinyWorld:
         rng = np.random.default_rng((self.seed, 2))
         order = rng.permutation(len(self._clans)).tolist()
         found, start = {}, 0
-        for part, clans in PARTS:
+        for part, clans in self.parts:
             chosen = order[start : start + clans]
             found[part] = record_set([record for clan in chosen for record in self._facts(clan, rng)])
             start += clans
