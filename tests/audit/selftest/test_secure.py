@@ -156,7 +156,22 @@ def nobody_can_be_lost(folder: Path) -> bool:
     return bool(told["threshold"] == told["degree"] == told["clients"] - 1)
 
 
+def beacon_is_the_servers(folder: Path) -> bool:
+    headers = [one["body"] for number in (1, 2) for one in records(folder, number, "header")]
+    assert all(one["degree"] < CLIENTS - 1 and one["server_trust"] == "malicious" for one in headers)
+    return all(one["beacon_source"] == "server" for one in headers)
+
+
+def fewer_than_ten(folder: Path) -> bool:
+    """Tell whether, of the clients, as many count as corrupt and as lost that fewer than ten are left."""
+    told = section(folder)
+    clients = told["clients"]
+    return bool(clients - int(clients * told["corrupt_fraction"]) - int(clients * told["dropout_fraction"]) < 10)
+
+
 PLANTED = {
+    "secagg-few-clients": fewer_than_ten,
+    "secagg-server-beacon": beacon_is_the_servers,
     "secagg-threshold-low": half_suffices,
     "secagg-28-bit-seed": few_seed_bits,
     "secagg-mask-reuse": keys_repeat,
@@ -174,8 +189,8 @@ PLANTED = {
 }
 
 
-BY_PLANT = ("double-reveal", "other-model", "split-view", "wrong-neighbour", "forged-signature")
-"""Made by `secagg.plants`, which has tests of its own."""
+BY_PLANT = ("double-reveal", "other-model", "split-view", "wrong-neighbour", "forged-signature", "server-beacon")
+"""Made by what has tests of its own in `secagg`."""
 EACH = [pytest.param(flaw, marks=pytest.mark.slow if flaw.endswith(BY_PLANT) else ()) for flaw in PLANTED]
 
 
