@@ -88,14 +88,20 @@ def _sentence(lacking: Sequence[str]) -> str:
     keys, others = [], []
     for need in lacking:
         choices = need.split("|")
-        named = " or ".join(choice.replace("run:", "--") for choice in choices if not choice.startswith("extra:"))
-        installs = [f"'pip install fedaudit[{c.removeprefix('extra:')}]'" for c in choices if c.startswith("extra:")]
-        if not installs:
+        named = " or ".join(choice for choice in choices if ":" not in choice)
+        outside = [_outside(choice) for choice in choices if ":" in choice]
+        if not outside:
             keys.append(named)
         else:
-            others.append(" or ".join([f"{named} in the system file", *installs] if named else installs))
+            others.append(" or ".join([f"{named} in the system file", *outside] if named else outside))
     wants = [*([f"{', '.join(keys)} in the system file"] if keys else []), *others]
     return f"It needs {' and '.join(wants)}."
+
+
+def _outside(need: str) -> str:
+    """Return how a need is met that no key of the system file meets."""
+    kind, _, name = need.partition(":")
+    return f"--{name} on the command line" if kind == "run" else f"'pip install fedaudit[{name}]'"
 
 
 def load_plugin(path: Path) -> tuple[Check, ...]:

@@ -41,6 +41,15 @@ def test_an_extra_that_is_not_installed_says_what_to_install() -> None:
     assert "pip install fedaudit[llm]" in planned.because
 
 
+def test_an_option_is_asked_for_on_the_command_line_and_not_in_the_file() -> None:
+    alone, either = (
+        Check(name, "t", nothing, needs=(need,)) for name, need in (("c.a", "run:policy"), ("c.b", "data|run:judge"))
+    )
+    one, two = plan(SYSTEM, (alone, either))
+    assert one.because == "It needs --policy on the command line."
+    assert two.because == "It needs data in the system file or --judge on the command line."
+
+
 def test_a_key_or_an_extra_is_said_as_a_choice_of_the_two() -> None:
     check = Check("c.three", "t", nothing, needs=("federation", "federation.framework=flower|extra:llm"))
     [planned] = plan(SYSTEM, (check,))
