@@ -14,7 +14,7 @@ COMMON = "--json --debug --no-color"
 RUN = """
 -o --only --skip --checks --effort --seed --nonce --executor --device --engine --resume --keep-run --no-render
 --salted-evidence --trust --role --trust-code --policy --previous --auditor --organisation --independence --now --key
---judge --allow-remote-llm
+--judge --allow-remote-llm --selftest
 """
 GATE = """
 --policy --trust --subject --unsigned --now --baseline --waivers --today --sarif --source --junit --summary --svr --key
@@ -37,8 +37,13 @@ TABLE = {
     "compare": ("", "same_system added removed changed unchanged provenance"),
     "init": ("--ci --schemas", "written"),
     "checks": ("--system", "checks"),
+    "selftest": (
+        "--only --effort --seed --seeds --executor --list --export --cases -o --resume --now",
+        "seed effort flaws summary",
+    ),
 }
 NESTED = {
+    "selftest": {"summary": "flaws detected false_alarms undecided errors seconds"},
     "run": {"evidence": "files bytes"},
     "verify": {"report": "sha256 system version finished predicate_type", "evidence": "files bytes withheld"},
     "gate": {"policy": "name sha256", "report": "sha256 system version finished predicate_type"},
@@ -55,6 +60,7 @@ ROWS = {
         "waivers": "id state",
     },
     "compare": {"changed": "fingerprint check key old new measurements"},
+    "selftest": {"flaws": "id title caught_by flaw twin detected false_alarm undecided seconds"},
     "checks": {"checks": "id title strength needs controls runs missing"},
 }
 
