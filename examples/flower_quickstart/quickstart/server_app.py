@@ -15,7 +15,10 @@ def main(grid: Grid, context: Context) -> None:
     config = context.run_config
     clients = int(config["clients"])
     strategy = FedAvg(
-        fraction_train=float(config["fraction-train"]), fraction_evaluate=0.0, min_available_nodes=clients
+        fraction_train=float(config["fraction-train"]),
+        fraction_evaluate=0.0,
+        min_train_nodes=clients,  # a simulation's nodes come one by one; the first two would do for Flower's default
+        min_available_nodes=clients,
     )
     strategy.start(
         grid=grid,
