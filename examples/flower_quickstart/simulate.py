@@ -32,8 +32,11 @@ def configured(app: Callable[..., Any], config: Mapping[str, Any], at: int) -> C
 
     def call(*arguments: Any, **named: Any) -> Any:
         context = named["context"] if "context" in named else arguments[at]
-        context.run_config = dict(config)
-        return app(*arguments, **named)
+        before, context.run_config = context.run_config, dict(config)
+        try:
+            return app(*arguments, **named)
+        finally:
+            context.run_config = before  # Flower compares it: a client must not change it
 
     return call
 

@@ -1,13 +1,15 @@
 """What is trained, on what, and how; nothing in here knows of an audit."""
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from flwr.app import Context
 from sklearn.datasets import load_digits
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
+
+if TYPE_CHECKING:
+    from flwr.app import Context
 
 
 class Net(nn.Module):
@@ -23,7 +25,7 @@ class Net(nn.Module):
         return self.fc2(torch.relu(self.fc1(x)))
 
 
-def data_of(context: Context) -> tuple[Any, Any]:
+def data_of(context: "Context") -> tuple[Any, Any]:
     """Return the loaders of the client whose context it is."""
     held, config = context.node_config, context.run_config
     numbers = int(held["partition-id"]), int(held["num-partitions"])
