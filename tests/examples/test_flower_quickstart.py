@@ -1,11 +1,13 @@
 """Flower's quick-start under Flower's simulation engine: three protections, three audits, three verdicts."""
 
+import importlib
 import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+import warnings
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +40,16 @@ def command(*words: str) -> dict[str, Any]:
     with redirect_stderr(io.StringIO()):
         answer = answered([*words], Invocation())
     return dict(json.loads(answer.document(words[0], VERSION)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def flower() -> None:
+    """Import what checks ask of Flower; it sends usage figures home unless told not to before the first import."""
+    os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Flower's dependencies among themselves (typer, click)
+        for module in ("flwr.app", "flwr.client.mod", "flwr.server.workflow", "flwr.serverapp.strategy"):
+            importlib.import_module(module)
 
 
 @pytest.fixture(scope="module")
