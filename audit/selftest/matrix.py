@@ -80,9 +80,10 @@ class Row:
 
     @property
     def noun(self) -> TriedFlaw:
-        """The row as evidence: without its seconds and without what was not asked."""
+        """The row as evidence: without seconds, nor what was skipped, unless that is the answer waited for."""
+        waited = self.caught_by if self.expects is Status.SKIPPED else ()
         flawed, twin = (
-            {check: said[check] for check in sorted(said) if said[check] is not Status.SKIPPED}
+            {check: said[check] for check in sorted(said) if said[check] is not Status.SKIPPED or check in waited}
             for said in (self.flawed, self.twin)
         )
         return TriedFlaw(
