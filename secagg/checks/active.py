@@ -16,8 +16,11 @@ FRAMEWORK = "federation.framework"
 _OWN = f"{SECTION}.protocol={OWN_PROTOCOL}"
 FLOWER = "|".join((*(f"{SECTION}.protocol={name}" for name in FLOWER_PROTOCOLS), f"{FRAMEWORK}=flower"))
 """Need of a check that tries Flower's code out."""
-CODE_AT_HAND = (f"{_OWN}|{FLOWER}", f"{_OWN}|extra:flower")
-"""Needs of a check that runs the protocol's code: our own, or Flower's where flwr is installed."""
+CODE_AT_HAND = (SECTION, f"{_OWN}|{FLOWER}", f"{_OWN}|extra:flower")
+"""Needs of a check that runs the protocol's code: our own, or Flower's where flwr is installed.
+
+An app of Flower's that declares no secure aggregation is not accused of the one that Flower offers.
+"""
 CONFIDENTIALITY = "EU-AIA:15(5)#confidentiality"
 ROBUSTNESS = "EU-AIA:15(4)"
 SECURITY = "GDPR:32(1)(b)"
@@ -59,18 +62,9 @@ def software() -> str:
     return f"flwr {importlib.metadata.version('flwr')}"
 
 
-def flower_limits(system: System, function: str) -> tuple[str, ...]:
-    """Return what a measurement on Flower does not show.
-
-    Args:
-        system: under review.
-        function: qualified name of what was asked.
-    """
-    undeclared = system.federation is None or system.federation.secure_aggregation is None
-    return (
-        f"Measured on {function} of the installed {software()}; other versions may differ.",
-        *(("The system file declares no secure aggregation; this is what Flower offers.",) if undeclared else ()),
-    )
+def flower_limits(function: str) -> tuple[str, ...]:
+    """Return what a measurement on Flower's `function`, by its qualified name, does not show."""
+    return (f"Measured on {function} of the installed {software()}; other versions may differ.",)
 
 
 def not_at_hand(system: System, ctx: Context) -> Finding | None:

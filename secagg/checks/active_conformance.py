@@ -91,7 +91,7 @@ def client_conformance(system: System, ctx: Context) -> Iterator[Finding]:
         yield skipped
         return
     if code_of(system) is Code.FLOWER:
-        yield _finding(*_flowers(system, ctx), ctx)
+        yield _finding(*_flowers(ctx), ctx)
     else:
         yield _finding(*_ours(system, ctx), ctx)
 
@@ -128,7 +128,7 @@ def _hostile_round(system: System, most: int) -> tuple[RoundConfig, list[str]]:
         return replace(config, corrupt_fraction=0.05, dropout_fraction=0.05).chosen(), told
 
 
-def _flowers(system: System, ctx: Context) -> tuple[list[Answer], list[str]]:
+def _flowers(ctx: Context) -> tuple[list[Answer], list[str]]:
     """Return the answers of Flower's client and what they do not show."""
     from secagg.flower.conformance import FLOWER_KNOBS, UNASKED, drive_flower_knob, flower_client
 
@@ -140,7 +140,7 @@ def _flowers(system: System, ctx: Context) -> tuple[list[Answer], list[str]]:
         ctx.progress(done, len(FLOWER_KNOBS))
     unasked = [f"{knob} was not asked: {why}." for knob, why in UNASKED.items()]
     refusal = "A refusal is any exception of the client; Flower has no codes for it."
-    return answers, [*flower_limits(system, flower_client()), refusal, *unasked]
+    return answers, [*flower_limits(flower_client()), refusal, *unasked]
 
 
 def _finding(answers: Sequence[Answer], limitations: Sequence[str], ctx: Context) -> Finding:

@@ -224,7 +224,7 @@ def _limitations(borne: Borne, system: System) -> Iterator[str]:
     if borne.code is Code.OWN:
         yield OWN_CODE
     if borne.code is Code.FLOWER:
-        yield from flower_limits(system, FLOWER_WORKFLOW)
+        yield from flower_limits(FLOWER_WORKFLOW)
     if borne.survivals:
         yield "Clients vanish for good and at random; one that comes back, or crashes half-way, was not tried."
         return

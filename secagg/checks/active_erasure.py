@@ -72,7 +72,7 @@ def secret_erasure(system: System, ctx: Context) -> Iterator[Finding]:
     if (skipped := not_at_hand(system, ctx)) is not None:
         yield skipped
     elif code_of(system) is Code.FLOWER:
-        yield _on_flower(system, ctx)
+        yield _on_flower(ctx)
     else:
         yield _on_ours(system, ctx)
 
@@ -101,12 +101,12 @@ def _on_ours(system: System, ctx: Context) -> Finding:
     )
 
 
-def _on_flower(system: System, ctx: Context) -> Finding:
+def _on_flower(ctx: Context) -> Finding:
     """Look into the state that Flower keeps for its mod between rounds; the control is our client that keeps all."""
     from secagg.flower.privacy import kept_secrets
 
     kept = kept_secrets()
-    limitations = (*flower_limits(system, kept.function), REACH)
+    limitations = (*flower_limits(kept.function), REACH)
     if not kept.finished:
         summary = "Flower's round gave no sum, so there was nothing to be gone."
         return ctx.finding(Status.INCONCLUSIVE, summary, limitations=limitations, reason="no-round")

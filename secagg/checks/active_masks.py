@@ -7,7 +7,6 @@ from reports.check import Context, check
 from reports.model import Basis, Finding, SecureAggregation, Severity, Status, Strength, System
 from secagg.checks.active import (
     CONFIDENTIALITY,
-    FRAMEWORK,
     INSTALL,
     OWN_CODE,
     SECURITY,
@@ -30,7 +29,7 @@ OWN_PRG = "aes256-ctr"
 @check(
     "secagg.mask-entropy",
     "Mask seeds have at least 128 bits and a cryptographic generator",
-    needs=(f"{SECTION}|{FRAMEWORK}=flower",),
+    needs=(SECTION,),
     controls=(CONFIDENTIALITY, SECURITY, *TESTED),
     kinds=("secagg",),
     strength=Strength.STATISTICAL,
@@ -49,7 +48,7 @@ def mask_entropy(system: System, ctx: Context) -> Iterator[Finding]:
     section, code = section_of(system), code_of(system)
     declared = declared_masks(section)
     if code is Code.FLOWER and has_flower():
-        yield _on_flower(declared, system, ctx)
+        yield _on_flower(declared, ctx)
     elif code is Code.OWN:
         yield _on_ours(declared, section, ctx)
     elif section.prg is not None or section.seed_bits is not None:
@@ -91,7 +90,7 @@ def _measured(ctx: Context) -> Masks:
     )
 
 
-def _on_flower(declared: Masks, system: System, ctx: Context) -> Finding:
+def _on_flower(declared: Masks, ctx: Context) -> Finding:
     """Judge what the installed Flower draws its masks from."""
     from secagg.flower.seeds import NotMeasurable, measure_mask_seeds
 
@@ -102,10 +101,10 @@ def _on_flower(declared: Masks, system: System, ctx: Context) -> Finding:
             Status.INCONCLUSIVE,
             "The installed Flower draws its masks in a way that cannot be measured here.",
             detail=str(error),
-            limitations=flower_limits(system, "its SecAgg+ mod"),
+            limitations=flower_limits("its SecAgg+ mod"),
             reason="not-measurable:flwr",
         )
-    limitations = list(flower_limits(system, found.function))
+    limitations = list(flower_limits(found.function))
     cryptographic, generator = found.cryptographic, found.generator
     if found.scalar:
         cryptographic = False

@@ -62,7 +62,7 @@ def share_integrity(system: System, ctx: Context) -> Iterator[Finding]:
         yield skipped
         return
     if code_of(system) is Code.FLOWER:
-        yield _on_flower(system, ctx)
+        yield _on_flower(ctx)
         return
     rehearsed = rehearsed_round(system, MANY_CLIENTS, LENGTH)
     config, limitations = rehearsed.config, (*rehearsed.limitations, OWN_CODE)
@@ -73,12 +73,12 @@ def share_integrity(system: System, ctx: Context) -> Iterator[Finding]:
     yield _finding(list(ctx.map(planted, trials, purpose="plants")), limitations, ctx)
 
 
-def _on_flower(system: System, ctx: Context) -> Finding:
+def _on_flower(ctx: Context) -> Finding:
     """Ask Flower's workflow; the control is ours, with a server that compares shares with nothing."""
     from secagg.flower.robustness import EXACT, WRONG, plant_wrong_share
 
     found = plant_wrong_share()
-    limitations = (*flower_limits(system, found.function), "Of Flower's shares, one of a self-mask seed was planted.")
+    limitations = (*flower_limits(found.function), "Of Flower's shares, one of a self-mask seed was planted.")
     if found.without != EXACT:
         summary = "Flower's round did not give the right sum even without a planted share, so nothing is shown."
         return ctx.finding(Status.INCONCLUSIVE, summary, limitations=limitations, reason="control-failed")

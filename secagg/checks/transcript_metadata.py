@@ -22,6 +22,7 @@ from secagg.checks.transcript_answer import Judged, ask_transcripts, judge, told
 from secagg.checks.transcript_codes import TRANSCRIPTS
 from secagg.checks.transcript_question import Question
 from secagg.checks.transcript_rounds import Recorded, Recording, section_of
+from secagg.declaration import SECTION
 from secagg.transcript import read_transcript
 from secagg.verify import verify_sources
 
@@ -39,7 +40,7 @@ _MEASURED = Question(sound="In a round of the installed Flower nothing about one
 @check(
     "secagg.metadata",
     "Nothing about one client travels in the clear",
-    needs=(f"{TRANSCRIPTS}|{FLOWER}", f"{TRANSCRIPTS}|extra:flower"),
+    needs=(SECTION, f"{TRANSCRIPTS}|{FLOWER}", f"{TRANSCRIPTS}|extra:flower"),
     controls=(CONFIDENTIALITY, "GDPR:25(1)", "GDPR:5(1)(c)", *TESTED),
     kinds=("secagg",),
     strength=Strength.EXACT,
@@ -83,7 +84,7 @@ def _flower(system: System, ctx: Context) -> Finding:
         basis=Basis.MEASURED,
         evidence=_evidence(judged, flower_client(), ctx),
         remedy=_OWN_ADAPTER if judged.found else None,
-        limitations=flower_limits(system, flower_client()),
+        limitations=flower_limits(flower_client()),
     )
 
 

@@ -70,10 +70,9 @@ def audited(request: pytest.FixtureRequest, folder: Path) -> tuple[str, Audited]
         cwd=folder, env=os.environ | quiet | {"PYTHONPATH": paths}, capture_output=True, timeout=500, check=True,
     )  # fmt: skip
     policy, bundle = str(folder / "policy.toml"), str(folder / "audited" / name)
-    skipped = () if name == "secagg" else ("--skip", "secagg.*")  # the app declares no secure aggregation
     report = command(
         "run", str(folder / "captured" / name / "system.toml"), "-o", bundle, "--policy", policy, "--trust-code",
-        "--effort", "smoke", "--executor", "serial", "--no-render", *skipped,
+        "--effort", "smoke", "--executor", "serial", "--no-render",
     )  # fmt: skip
     verdict = command("gate", bundle, "--policy", policy, "--unsigned")
     findings = {one["check"]: one["status"] for one in report["findings"] if one["status"] != "skipped"}

@@ -149,6 +149,17 @@ def test_without_transcripts_and_without_flower_nothing_is_asked(ward: Ward, tmp
     [finding] = found(ward, tmp_path, other)
     assert (finding.status, finding.reason) == (Status.SKIPPED, f"missing:{KIND}")
     assert missing(metadata, other, ("extra:flower",)) == (f"{KIND}|{FLOWER}",)
-    flower = system(framework="flower")
+    flower = system(framework="flower", secure_aggregation=SecureAggregation())
     assert missing(metadata, flower) == (f"{KIND}|extra:flower",)
     assert missing(metadata, flower, ("extra:flower",)) == ()
+
+
+@pytest.mark.parametrize(
+    "name", ["client-conformance", "mask-entropy", "metadata", "secret-erasure", "share-integrity"]
+)
+def test_a_flower_app_is_not_accused_of_secure_aggregation_that_it_does_not_declare(name: str) -> None:
+    check = CHECKS[f"secagg.{name}"]
+    plain = system(framework="flower")
+    assert "federation.secure_aggregation" in missing(check, plain, ("extra:flower",))
+    declared = system(framework="flower", secure_aggregation=SecureAggregation())
+    assert missing(check, declared, ("extra:flower",)) == ()
