@@ -126,12 +126,12 @@ def _power(power: Sequence[CheckPower]) -> Iterator[str]:
 
     if silent := [one.check for one in power if not (one.trials or one.twins)]:
         yield from textwrap.wrap(
-            f"no flaw is planted for, and no twin asked: {', '.join(silent)}",
+            f"no flaw here aims at, and no twin asks: {', '.join(silent)}",
             _WIDTH, subsequent_indent="  ", break_on_hyphens=False,
         )  # fmt: skip
 
 
-NO_FLAW = "no flaw is planted for it"
+NO_FLAW = "no flaw here aims at it"
 
 
 def _reason(one: NotTried) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from audit.selftest.flaw import DEAR
 from audit.selftest.workshop import Workshop
 from unlearning.federated.data import SimulatedFederation
 from unlearning.federated.erasure import Erasure, Outcome, carry_out, train_first
@@ -33,6 +34,12 @@ from unlearning.models import build_layers, layer_list
 State = Mapping[str, Tensor]
 PLACE = "erasure"
 """The folder of one erasure request."""
+SPARED = (*DEAR, "attack.unlearning-difference")
+"""What is not asked of these systems.
+
+A model trained anew differs from the one before by the trigger of the client that left, among other things. That attack
+can see it, rightly, though the model has forgotten; it has a flaw of its own.
+"""
 FEATURES, CLASSES = 64, 10
 
 

@@ -1,7 +1,7 @@
 """A client that asked to be forgotten and went on training: its own record says so."""
 
 from audit.selftest.flaw import flaw
-from audit.selftest.forgetting import TINY, honour, tables
+from audit.selftest.forgetting import SPARED, TINY, honour, tables
 from audit.selftest.workshop import Workshop
 from reports.model import System
 from unlearning.federated.scenarios import FORGET
@@ -17,6 +17,7 @@ def joined(told: Round) -> Round:
     "unlearning-client-trains-on",
     "The forgotten client takes part in the rounds that are to forget it",
     caught_by=("unlearning.federated.transcript",),
+    spares=SPARED,
 )
 def unlearning_client_trains_on(make: Workshop, *, planted: bool) -> System:
     """Declare the record of a retraining, with the forgotten client in its rounds or without it; no architecture."""

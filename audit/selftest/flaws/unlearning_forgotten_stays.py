@@ -3,7 +3,7 @@
 import numpy as np
 
 from audit.selftest.flaw import flaw
-from audit.selftest.forgetting import TINY, honour, tables
+from audit.selftest.forgetting import SPARED, TINY, honour, tables
 from audit.selftest.workshop import Workshop
 from reports.model import System
 
@@ -15,6 +15,7 @@ KEPT = 5
     "unlearning-forgotten-stays",
     "Some of the examples to be forgotten stand among the retained ones",
     caught_by=("unlearning.federated.request",),
+    spares=SPARED,
 )
 def unlearning_forgotten_stays(make: Workshop, *, planted: bool) -> System:
     """Declare retained examples of which five are the forget set's, or none; no model and no record."""

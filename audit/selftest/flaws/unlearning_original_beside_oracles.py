@@ -1,7 +1,7 @@
 """A delivered model that lies nowhere near the retrained ones that its owner lays beside it."""
 
 from audit.selftest.flaw import flaw
-from audit.selftest.forgetting import honour, supply, tables
+from audit.selftest.forgetting import SPARED, honour, supply, tables
 from audit.selftest.workshop import Workshop
 from reports.model import System
 
@@ -13,6 +13,7 @@ ORACLES = 6
     "unlearning-original-beside-oracles",
     "The model before is delivered for a retrained one, beside oracles that are retrained indeed",
     caught_by=("unlearning.federated.screening",),
+    spares=SPARED,
 )
 def unlearning_original_beside_oracles(make: Workshop, *, planted: bool) -> System:
     """Deliver the model before or a retrained one, without a record, beside retrained models of the owner's.

@@ -3,7 +3,7 @@
 import torch
 
 from audit.selftest.flaw import flaw
-from audit.selftest.forgetting import honour, tables
+from audit.selftest.forgetting import SPARED, honour, tables
 from audit.selftest.workshop import Workshop
 from reports.model import System
 from unlearning.federated.data import ClientData
@@ -18,6 +18,7 @@ AGAIN = TrainingRecipe(rounds=1, local_epochs=2, batch_size=32, learning_rate=0.
     "unlearning-trigger-planted-again",
     "The model was retrained, and after that the forgotten client's trigger was taught to it anew",
     caught_by=("unlearning.federated.backdoor",),
+    spares=SPARED,
 )
 def unlearning_trigger_planted_again(make: Workshop, *, planted: bool) -> System:
     """Honour a request by retraining; deliver the retrained model, with the trigger taught on public data or without.

@@ -1,7 +1,7 @@
 """A retraining that was broken off: what was to stay is gone as well."""
 
 from audit.selftest.flaw import flaw
-from audit.selftest.forgetting import honour, supply, tables
+from audit.selftest.forgetting import SPARED, honour, supply, tables
 from audit.selftest.workshop import Workshop
 from reports.model import System
 
@@ -13,6 +13,7 @@ ORACLES = 6
     "unlearning-utility-lost",
     "The retraining was broken off after its second round, and the model errs where it did not",
     caught_by=("unlearning.federated.utility",),
+    spares=SPARED,
 )
 def unlearning_utility_lost(make: Workshop, *, planted: bool) -> System:
     """Deliver a model that was retrained for two rounds, or for all, beside retrained models of the owner's."""

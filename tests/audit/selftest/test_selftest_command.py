@@ -139,9 +139,9 @@ def test_the_text_has_a_line_for_each_flaw_each_check_and_the_whole(capsys: pyte
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith(f"● ·  {FLAW}") and f"● {CHECK} 2/2" in line for line in lines)
     assert any(line.split()[:3] == [CHECK, "1", "2/2"] for line in lines)
-    assert any(line.startswith("dp.accounting") and "no flaw is planted for it" in line for line in lines)
+    assert any(line.startswith("dp.accounting") and "no flaw here aims at it" in line for line in lines)
     text = " ".join(" ".join(lines).split())
-    assert "dp.mechanism" in text.partition("no flaw is planted for, and no twin asked:")[2]
+    assert "dp.mechanism" in text.partition("no flaw here aims at, and no twin asks:")[2]
     assert lines[-1].startswith("clean: 2 of 2 planted flaws detected, 0 false alarms, 0 undecided, 0 errors;")
 
 
