@@ -1,12 +1,15 @@
-"""The three examples of CONTRIBUTING.md are cut out and run, so they cannot go stale."""
+"""The examples of CONTRIBUTING.md are cut out and run, so they cannot go stale."""
 
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from audit.cli.main import run
+from reports.model import Effort, Status
 
 PAGE = Path(__file__).parents[1] / "CONTRIBUTING.md"
 EXAMPLES = dict(re.findall(r"```python\n# example: ([a-z ]+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))
@@ -20,8 +23,23 @@ clients = 4
 """
 
 
-def test_there_are_three_examples() -> None:
-    assert set(EXAMPLES) == {"add a check", "add an attack", "add a control"}
+def test_there_are_four_examples() -> None:
+    assert set(EXAMPLES) == {"add a check", "add an attack", "add a control", "add a flaw"}
+
+
+def test_the_example_of_a_flaw_is_caught_and_its_twin_left_alone(tmp_path: Path) -> None:
+    from audit.selftest.play import Case, audited, built
+
+    shelf: dict[str, Any] = {"__name__": "example"}
+    exec(compile(EXAMPLES["add a flaw"], "example.py", "exec"), shelf)
+    one = shelf["example_claim_halved"]
+    said = {}
+    for planted in (True, False):
+        case = Case(one.id, planted, 1, Effort.SMOKE, datetime(2026, 11, 22, tzinfo=UTC))
+        folder = tmp_path / str(planted)
+        said[planted] = audited(one, case, built(one, case, folder), folder)
+    assert (said[True]["dp.accounting"], said[False]["dp.accounting"]) == (Status.FAIL, Status.PASS)
+    assert Status.FAIL not in said[False].values()
 
 
 @pytest.mark.parametrize(
