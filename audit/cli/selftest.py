@@ -57,13 +57,15 @@ def selftest(ctx: click.Context, /, **given: Any) -> Answer:
         from audit.cli.selftest_cases import cases_answer
 
         return cases_answer(given["cases"], the_time(given["now"]), given, invocation)
+    if (output := given["output"]) is not None and output.is_dir():
+        raise FedauditError("io.write", f"{output}: is a folder", "Name a file.")  # before there is work to lose
     planned = _planned(given)
     if given["export"] is not None:
         from audit.cli.selftest_cases import export_answer
 
         return export_answer(planned, given["export"])
     begun = time.perf_counter()
-    if (output := given["output"]) is None:
+    if output is None:
         matrix = _played(planned, given, invocation)
         return _answer(matrix, planned, time.perf_counter() - begun, given)
     from audit.cli.stoppable import stoppable
@@ -89,18 +91,31 @@ def _refuse(given: Mapping[str, Any]) -> None:
         raise click.UsageError(f"{named[0]} and {named[1]} do not go together")
     if given["cases"] is not None and given["seeds"] > 1:
         raise click.UsageError("--seeds counts seeds that cases are built with, and those of --cases are there already")
+    if given["export"] is not None and given["seeds"] > 1:
+        raise click.UsageError("--seeds repeats the self-test, and --export writes each system once")
     if given["resume"] and given["output"] is None:
         raise click.UsageError("--resume needs -o FILE: what was finished is kept beside it")
 
 
 def _planned(given: Mapping[str, Any]) -> "Series":
-    """Return what the command line asks to plant."""
+    """Return what the command line asks to plant.
+
+    Raises:
+        FlawError: `flaw.none`, it is nothing: a self-test of no flaw shows nothing.
+    """
+    from audit.selftest.flaw import FlawError
     from audit.selftest.series import series
 
     seeds = range(given["seed"], given["seed"] + given["seeds"])
     if seeds[-1] > _LARGEST_SEED:
         raise click.UsageError(f"--seeds: the last one would be {seeds[-1]}, and the largest is {_LARGEST_SEED}")
-    return series(only=given["only"], seeds=seeds, effort=Effort(given["effort"]), now=the_time(given["now"]))
+    planned = series(only=given["only"], seeds=seeds, effort=Effort(given["effort"]), now=the_time(given["now"]))
+    if not planned.flaws:
+        kind, _, word = planned.left_out[0].reason.partition(":")
+        told = f"no flaw can be planted: {planned.left_out[0].id} needs {kind} {word}"
+        mend = f"Say --effort {word}." if kind == "effort" else f"pip install fedaudit[{word}]"
+        raise FlawError("flaw.none", told, mend)
+    return planned
 
 
 def _listed(only: tuple[str, ...]) -> Answer:

@@ -9,6 +9,7 @@ A folder from outside is data: no code of it runs.
 """
 
 import json
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,12 +23,14 @@ from pydantic import Field
 from audit.request import Request
 from audit.selftest.flaw import DEAR, Flaw
 from audit.selftest.play import Discarded, gravest
+from audit.store_errors import StoppedError
 from reports.canonical import strict_json
 from reports.errors import FedauditError, ReportError
 from reports.model import Effort, Status
 from reports.nouns import Noun, Text, Word
 from reports.tomlfile import parse_noun, read_bounded
 
+log = logging.getLogger(__name__)
 SCHEMA: Final = "fedaudit.case/1"
 EXPECTED = "expected.json"
 EVERY = "*"
@@ -115,7 +118,7 @@ def expected_of(flaw: Flaw, *, planted: bool) -> ExpectedFile:
         return _expected(f"{flaw.id}/twin", f"Sound, beside: {flaw.title}", {EVERY: NEVER_ACCUSED})
     told: dict[str, tuple[Status, ...]] = {"|".join(flaw.caught_by): (flaw.expects,)}
     if flaw.expects is Status.INCONCLUSIVE and len(flaw.caught_by) > 1:  # nothing can be told: no check may pass
-        others = tuple(status for status in Status if status is not Status.PASS)
+        others = tuple(status for status in Status if status not in (Status.PASS, Status.ERROR))
         told |= dict.fromkeys(flaw.caught_by, others)
     return _expected(f"{flaw.id}/flaw", flaw.title, told)
 
@@ -171,6 +174,9 @@ def play_folder(case: FolderCase) -> FolderAnswer:
     """Audit one case where it lies, and return what was said; what cannot be audited is told, not raised.
 
     What rehearses and looks at no file (`DEAR`) is asked only where an expectation names it.
+
+    Raises:
+        StoppedError: a worker was killed; that is no answer about the case.
     """
     from audit.run import ask_system
 
@@ -183,8 +189,13 @@ def play_folder(case: FolderCase) -> FolderAnswer:
     error = None
     try:
         said = gravest(ask_system(request, Discarded()).findings)
+    except StoppedError:
+        raise
     except FedauditError as fault:
         error = fault.message
+    except Exception as fault:  # a folder from outside may hold anything; the other cases are still audited
+        log.debug("%s could not be audited", case.folder, exc_info=fault)
+        error = f"{type(fault).__name__}: {fault}"
     return FolderAnswer(case.expected, said, time.perf_counter() - begun, error)
 
 

@@ -1,5 +1,6 @@
 """The zoo as folders that anybody's auditor can be tried on: DIR/FLAW/flaw and DIR/FLAW/twin."""
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +25,12 @@ def export(planned: Series, root: Path) -> Exported:
     """Write every flaw and its twin as a folder each, under the first seed.
 
     Raises:
-        CaseError: one of the folders is there already; nothing was written.
+        CaseError: `root` is no folder, or one of the folders is there already; nothing was written.
         FedauditError: a system cannot be built.
     """
-    if there := [root / flaw.id for flaw in planned.flaws if (root / flaw.id).exists()]:
+    if os.path.lexists(root) and not root.is_dir():
+        raise CaseError("case.exists", f"{root} is no folder", "Name a folder.")
+    if there := [root / flaw.id for flaw in planned.flaws if os.path.lexists(root / flaw.id)]:
         raise CaseError("case.exists", f"{there[0]} exists already", "Name a folder that does not.")
     root.mkdir(parents=True, exist_ok=True)
     folders: list[Path] = []

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
+from platform import python_version
 from typing import Self
 
 from pydantic import TypeAdapter, ValidationError
@@ -33,6 +34,7 @@ from reports.self_test import Name
 from reports.version import VERSION
 
 NAME = "cases.jsonl"
+_OURS = {NAME, "lock"}
 _BINDING = TypeAdapter(dict[str, str])
 
 
@@ -71,14 +73,16 @@ class KeptCases:
         """Take the lock and read what is there.
 
         Raises:
-            RunStoreError: something is there and `resume` was not said, or another process works in it.
+            RunStoreError: `run.foreign`, `run.locked`; or `run.exists`, one was stopped and `resume` was not said.
+            StoreWriteError: the folder cannot be written.
         """
-        if self._file.exists() and not self._resume:
-            told = f"{self.folder} holds a self-test that was stopped"
-            raise RunStoreError("run.exists", told, f"Go on with --resume. {start_over(self.folder)}")
+        self._refuse_foreign()
         with self._resources:
             with writing(self.folder):
                 self._resources.enter_context(StoreLock(self.folder))
+            if self._file.exists() and not self._resume:  # asked under the lock: one that is going on was not stopped
+                told = f"{self.folder} holds a self-test that was stopped"
+                raise RunStoreError("run.exists", told, f"Go on with --resume. {start_over(self.folder)}")
             self._lines = self._whole_lines()
             self._resources = self._resources.pop_all()
         return self
@@ -105,6 +109,8 @@ class KeptCases:
         """
         told = binding(planned)
         if not self._lines:
+            with writing(self.folder):  # half of the first line may be there
+                self._file.unlink(missing_ok=True)
             self._append(canonical_json(told))
             return ()
         refuse_difference(self.folder, self._bound(), told)
@@ -129,6 +135,14 @@ class KeptCases:
         """Remove the folder: the evidence is written."""
         if self.folder.exists():
             shutil.rmtree(self.folder)
+
+    def _refuse_foreign(self) -> None:
+        """Raise where the folder is a link or holds what no self-test has put there: it is removed in the end."""
+        others = {path.name for path in self.folder.iterdir()} - _OURS if self.folder.is_dir() else set()
+        if not others and not self.folder.is_symlink():
+            return
+        told = f"holds {min(others)!r}, which is no part of a self-test" if others else "is a link"
+        raise RunStoreError("run.foreign", f"{self.folder} {told}", "Name another -o FILE, or move that elsewhere.")
 
     def _append(self, line: bytes) -> None:
         with writing(self.folder), self._file.open("ab") as file:
@@ -165,6 +179,7 @@ def binding(planned: Series) -> dict[str, str]:
         "effort": str(planned.effort),
         NOW: moment_text(planned.now),
         "tool_version": VERSION,
+        "python": python_version(),
         "code": code_sha256(),
         "packages": packages(),
     }

@@ -121,9 +121,9 @@ class Matrix:
 
     @property
     def is_clean(self) -> bool:
-        """Whether every flaw was noticed and no twin accused."""
+        """Whether there was a flaw, every one was noticed and no twin accused."""
         summary = self.summary
-        return summary.detected == summary.flaws and not summary.false_alarms and not summary.errors
+        return summary.detected == summary.flaws > 0 and not summary.false_alarms and not summary.errors
 
 
 def rows_of(flaws: Sequence["Flaw"], observed: Iterable["Observed"]) -> tuple[Row, ...]:

@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 
 from audit.cli.main import run
+from audit.run import ask_system
 from audit.selftest.case_folders import CaseError, Expectation, expected_of, read_expected
 from audit.selftest.zoo import chosen
 from reports.model import Status
@@ -112,6 +113,40 @@ def test_an_export_overwrites_nothing(selftest: Called, tmp_path: Path) -> None:
     (tmp_path / FLAW).mkdir()
     code, told = selftest("--only", FLAW, "--export", tmp_path)
     assert (code, told["code"], list((tmp_path / FLAW).iterdir())) == (2, "case.exists", [])
+
+
+def test_an_export_follows_no_link_that_leads_nowhere_and_writes_into_no_file(selftest: Called, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "cases").mkdir()
+    (tmp_path / "cases" / FLAW).symlink_to(tmp_path / "nowhere")
+    for name in ("file", "link", "cases"):
+        code, told = selftest("--only", FLAW, "--export", tmp_path / name)
+        assert (code, told["code"]) == (2, "case.exists")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_case_that_breaks_the_auditor_is_an_error_and_the_others_are_audited(
+    selftest: Called, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        case(tmp_path / name, [{"check": "integrity.artifacts", "status": ["pass", "skipped"]}], name=name)
+
+    def breaks(request: Any, *given: Any) -> Any:
+        if request.system_file.parent.name == "a":
+            raise RecursionError("too deep, for this test")
+        return ask_system(request, *given)
+
+    monkeypatch.setattr("audit.run.ask_system", breaks)
+    code, told = selftest("--cases", tmp_path)
+    assert (code, told["code"], told["summary"]["errors"]) == (3, "selftest.errors", 1)
+    assert [one["error"] for one in told["cases"]] == ["RecursionError: too deep, for this test", None]
+
+
+def test_nobody_may_break_off_where_nothing_can_be_told() -> None:
+    [blind] = chosen(["blind-auditor"])
+    for one in expected_of(blind, planted=True).expect:
+        assert not {Status.ERROR, Status.PASS} & set(one.status)
 
 
 def test_a_sealed_case_is_left_out_of_an_export_and_named(

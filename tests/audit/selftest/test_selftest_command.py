@@ -4,6 +4,7 @@ import importlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,11 @@ import pytest
 
 from audit.cli.main import run
 from audit.selftest import play as playing
+from audit.selftest.kept import KeptCases
 from audit.selftest.play import Case, Observed
+from audit.selftest.series import series
+from audit.store_errors import StoppedError
+from audit.store_lock import StoreLock
 from reports.check import Check, Context, discover
 from reports.model import Effort, Finding, Status, System
 from tests.audit.cli.described import described
@@ -160,6 +165,9 @@ def test_the_list_plants_nothing(selftest: Called) -> None:
         (("--list", "--export", "x"), "usage"),
         (("--cases", "x", "--seeds", "2"), "usage"),
         (("--cases", "x", "-o", "y"), "usage"),
+        (("--export", "x", "--seeds", "2"), "usage"),
+        (("-o", "."), "io.write"),
+        (("-o", "/"), "io.write"),
         (("-o", "no-such-folder/x.json"), "io.no_folder"),
     ],
 )
@@ -195,6 +203,71 @@ def test_a_self_test_that_is_stopped_goes_on_and_ends_in_the_same_bytes(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["selftest.json", "whole.json"]
 
 
+def test_a_self_test_of_no_flaw_is_refused_and_not_called_clean(
+    selftest: Called, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("audit.selftest.flaws.secagg_threshold_low")
+    monkeypatch.setattr(module, "secagg_threshold_low", replace(module.secagg_threshold_low, least=Effort.STANDARD))
+    code, told = selftest()
+    assert (code, told["code"], told["hint"]) == (2, "flaw.none", "Say --effort standard.")
+    assert FLAW in told["message"]
+
+
+def test_one_that_is_going_on_is_not_told_to_have_been_stopped(selftest: Called, tmp_path: Path) -> None:
+    file = tmp_path / "selftest.json"
+    (tmp_path / "selftest.json.run").mkdir()
+    (tmp_path / "selftest.json.run/cases.jsonl").write_bytes(b"{}\n")
+    with StoreLock(tmp_path / "selftest.json.run"):
+        assert selftest("-o", file)[1]["code"] == "run.locked"
+    assert selftest("-o", file)[1]["code"] == "run.exists"
+
+
+def test_what_an_audit_left_under_the_same_name_is_not_removed(selftest: Called, tmp_path: Path) -> None:
+    (tmp_path / "bundle.run").mkdir()
+    (tmp_path / "bundle.run/run.sqlite").write_bytes(b"salts")
+    for flags in ((), ("--resume",)):
+        code, told = selftest("-o", tmp_path / "bundle", *flags)
+        assert (code, told["code"]) == (2, "run.foreign")
+    assert (tmp_path / "bundle.run/run.sqlite").read_bytes() == b"salts"
+    (tmp_path / "linked.run").symlink_to(tmp_path / "bundle.run")
+    assert selftest("-o", tmp_path / "linked")[1]["code"] == "run.foreign"
+
+
+def test_another_python_may_not_go_on_with_it(
+    selftest: Called, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def stops(_case: Case) -> Observed:
+        raise StoppedError("executor.lost", "killed for this test", "")
+
+    file = tmp_path / "selftest.json"
+    with monkeypatch.context() as patched:
+        patched.setattr("audit.selftest.series.play", once_then(stops))
+        assert selftest("-o", file)[0] == 3
+    monkeypatch.setattr("audit.selftest.kept.python_version", lambda: "3.0.0")
+    code, told = selftest("-o", file, "--resume")
+    assert (code, told["code"], "Python" in told["message"]) == (2, "run.other", True)
+
+
+def once_then(stops: Callable[[Case], Observed]) -> Callable[[Case], Observed]:
+    """Play one case, and stop at the next."""
+    seen: list[Case] = []
+
+    def play(case: Case) -> Observed:
+        seen.append(case)
+        return stops(case) if len(seen) > 1 else playing.play(case)
+
+    return play
+
+
+def test_half_of_the_first_line_is_written_anew(selftest: Called, tmp_path: Path) -> None:
+    folder = tmp_path / "selftest.json.run"
+    folder.mkdir()
+    (folder / "cases.jsonl").write_bytes(b'{"--on')
+    with KeptCases(tmp_path / "selftest.json", resume=True) as kept:
+        kept.bind(series(only=[FLAW], now=datetime(2026, 11, 22, tzinfo=UTC)))
+        assert json.loads((folder / "cases.jsonl").read_bytes())["effort"] == '"smoke"'
+
+
 def test_half_a_line_of_what_was_kept_is_played_again(
     selftest: Called, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -225,6 +298,7 @@ def test_worker_processes_write_the_same_bytes(selftest: Called, tmp_path: Path)
 
 @pytest.mark.ray
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_ray_writes_the_same_bytes(selftest: Called, tmp_path: Path) -> None:
     pytest.importorskip("ray")
     files = [tmp_path / f"{name}.json" for name in ("serial", "ray")]
