@@ -43,13 +43,17 @@ def drawn_mechanism(make: Workshop, sampling: Sampling = "poisson") -> tuple[Dif
 
 
 def subtle_mechanism(make: Workshop) -> tuple[DifferentialPrivacy, dict[str, Any]]:
-    """Return a mechanism of many rounds with little noise and small samples, where the central limit errs."""
+    """Return a mechanism of many rounds with little noise and small samples, where the central limit errs.
+
+    It errs least at the least noise with the largest samples and the most rounds, by 7.5 % there; with larger samples
+    or less noise it comes to be right, and then too high.
+    """
     rng = make.rng("mechanism")
-    clients, chosen, rounds = 20_000, int(rng.integers(200, 400)), int(rng.integers(600, 1200))
+    clients, chosen, rounds = 20_000, int(rng.integers(200, 300)), int(rng.integers(600, 1200))
     mechanism = DifferentialPrivacy(
         unit="client",
         clipping_norm=1.0,
-        noise_multiplier=round(float(rng.uniform(0.5, 0.65)), 2),
+        noise_multiplier=round(float(rng.uniform(0.56, 0.65)), 2),
         noise_added_by="server",
         sampling="poisson",
         sampling_rate=chosen / clients,
