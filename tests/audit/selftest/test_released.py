@@ -73,16 +73,23 @@ def test_an_imprint_layer_is_one_row_between_whose_thresholds_lie_the_records(bu
 
 
 @BOTH
-def test_an_overfit_model_knows_wrong_labels_that_its_twin_does_not(build: Build, planted: bool) -> None:
+def test_an_overfit_model_errs_less_on_its_members_and_its_twin_by_no_more_than_luck(
+    build: Build, planted: bool
+) -> None:
+    """Of a member and a stranger the loss ranks, without knowledge, half right: sd sqrt((n+m+1)/12nm), three of it."""
     folder = build("overfit-model", planted)
-    model = perceptron(folder)
+    members, strangers = (
+        losses(perceptron(folder), arrays(folder / f"{role}.npz")) for role in ("members", "nonmembers")
+    )
+    n, m = len(members), len(strangers)
+    ranked = float((members[:, None] < strangers[None, :]).mean())
+    luck = 3 * np.sqrt((n + m + 1) / (12 * n * m))
+    assert (ranked > 0.5 + luck) == planted
 
-    def right(role: str) -> float:
-        held = arrays(folder / f"{role}.npz")
-        return float((model(torch.from_numpy(held["x"])).argmax(1).numpy() == held["y"]).mean())
 
-    gap = right("members") - right("nonmembers")
-    assert gap > 0.03 if planted else gap < 0.03
+def losses(model: nn.Sequential, held: Mapping[str, npt.NDArray[Any]]) -> Array:
+    odds = model(torch.from_numpy(held["x"])).double().log_softmax(1).detach().numpy()
+    return np.asarray(-odds[np.arange(len(odds)), held["y"]])
 
 
 @BOTH
@@ -93,7 +100,7 @@ def test_embeddings_are_led_back_by_least_squares_and_one_bit_is_not(build: Buil
     truth = arrays(folder / "truth.npz")["x"].astype(np.float64)
     back, *_ = np.linalg.lstsq(with_one(public["embedding"]), public["x"].astype(np.float64), rcond=1e-6)
     share = named(with_one(sent) @ back, truth, public["x"])
-    assert share > 0.4 if planted else share <= 0.02
+    assert share > 0.5 if planted else share <= 2 / len(truth)  # two guesses, and each is nearest to one record
     assert (len(np.unique(sent, axis=0)) == 2) != planted
 
 
@@ -105,9 +112,9 @@ def test_kept_estimates_are_of_records_and_the_twin_s_of_classes_alone(build: Bu
     truths = [arrays(file.with_name(file.name.replace("client", "truth"))) for file in files]
     records, labels = (np.concatenate([one[name] for one in truths]) for name in ("x", "y"))
     share = named(guesses, records, arrays(folder / "reference.npz")["x"])
-    assert share > 0.9 if planted else share < 0.03
     distinct = len(np.unique(guesses, axis=0))
     assert distinct == (len(records) if planted else len(np.unique(labels)))
+    assert share > 0.9 if planted else share <= distinct / len(records)  # each guess is nearest to one record
 
 
 @BOTH
