@@ -12,7 +12,8 @@ from safetensors import safe_open
 import audit.selftest.flaws as shelf
 from audit.plan import EXTRAS
 from audit.selftest.flaw import VERIFY, Flaw, FlawError, flaw
-from audit.selftest.play import Case, built
+from audit.selftest.matrix import rows_of
+from audit.selftest.play import Case, built, play
 from audit.selftest.zoo import chosen, zoo
 from reports.check import discover
 from reports.model import Effort, Status
@@ -20,7 +21,7 @@ from reports.model import Effort, Status
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 CHEAP = ("secagg-threshold-low", "secagg-28-bit-seed", "artifact-swapped")
 """Built in a moment; the others are slow."""
-OTHER_SHAPE: dict[str, str] = {}
+OTHER_SHAPE = {"llm-hidden-module": "what is hidden in the adapter are tensors that its twin does not have"}
 """Flaws whose title is about the shape itself, and why."""
 
 
@@ -91,6 +92,21 @@ def test_flaw_and_twin_are_the_same_files_and_the_same_shapes(one: Flaw, tmp_pat
     assert sorted(flawed) == sorted(twin)
     if one.id not in OTHER_SHAPE:
         assert flawed == twin
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("one", [pytest.param(one, id=one.id) for one in zoo()])
+def test_a_flaw_is_noticed_under_three_seeds_and_its_twin_is_never_accused(one: Flaw, seed: int) -> None:
+    if one.least is not Effort.SMOKE:
+        pytest.skip(f"nobody can notice below effort {one.least}")
+    if one.extra is not None:
+        pytest.importorskip(EXTRAS[one.extra])
+    flawed, twin = (play(Case(one.id, planted, seed, Effort.SMOKE, NOW)) for planted in (True, False))
+    [row] = rows_of([one], [flawed, twin])
+    assert row.errors == ()
+    assert row.alarms == ()
+    assert row.detected
 
 
 @pytest.mark.parametrize("one", everyone())
