@@ -31,7 +31,13 @@ def matrix_text(matrix: Matrix, power: Sequence[CheckPower], seconds: float) -> 
     for name, rows in flaws.items():
         lines.extend(_flaw(name, rows, width, several=several))
     lines.extend(f"– –  {one.id:<{width}}  {click.style(_reason(one), dim=True)}" for one in matrix.left_out)
-    lines += [click.style(LEGEND, dim=True), "", *_power(power), "", *_left_out(matrix.left_out)]
+    lines += [
+        click.style(LEGEND, dim=True),
+        "",
+        *_power(power, name_silent=matrix.is_whole),
+        "",
+        *_left_out(matrix.left_out),
+    ]
     return "\n".join([*lines, summary_line(matrix, seconds)])
 
 
@@ -106,7 +112,8 @@ def _few(counts: Counter[str], n: int, *, several: bool, shown: int = _SHOWN) ->
     return ", ".join(named[:shown]) + more
 
 
-def _power(power: Sequence[CheckPower]) -> Iterator[str]:
+def _power(power: Sequence[CheckPower], *, name_silent: bool) -> Iterator[str]:
+    """Yield a line for each check that was asked; the silent ones are news only where all flaws were chosen."""
     width = max((len(one.check) for one in power), default=0)
     head = f"{'check':<{width}}  {'flaws':>5}  {'caught':>9}  {'at least':>8}  {'false alarms':>12}  {'at most':>7}"
     yield click.style(head, bold=True)
@@ -124,7 +131,8 @@ def _power(power: Sequence[CheckPower]) -> Iterator[str]:
         caught = f"{f'{one.caught}/{one.trials}':>9}  {one.caught_at_least:>8.1%}"
         yield f"{one.check:<{width}}  {len(one.flaws):>5}  {caught}  {quiet}".rstrip()
 
-    if silent := [one.check for one in power if not (one.trials or one.twins)]:
+    silent = [one.check for one in power if not (one.trials or one.twins)]
+    if silent and name_silent:
         yield from textwrap.wrap(
             f"no flaw here aims at, and no twin asks: {', '.join(silent)}",
             _WIDTH, subsequent_indent="  ", break_on_hyphens=False,

@@ -145,8 +145,7 @@ def test_the_text_has_a_line_for_each_flaw_each_check_and_the_whole(capsys: pyte
     assert any(line.startswith(f"● ·  {FLAW}") and f"● {CHECK} 2/2" in line for line in lines)
     assert any(line.split()[:3] == [CHECK, "1", "2/2"] for line in lines)
     assert any(line.startswith("dp.accounting") and "no flaw here aims at it" in line for line in lines)
-    text = " ".join(" ".join(lines).split())
-    assert "dp.mechanism" in text.partition("no flaw here aims at, and no twin asks:")[2]
+    assert not any("no twin asks:" in line for line in lines)  # of two flaws that were chosen it is no news
     assert lines[-1].startswith("clean: 2 of 2 planted flaws detected, 0 false alarms, 0 undecided, 0 errors;")
 
 
