@@ -56,7 +56,7 @@ def audit_system(
 
     Raises:
         FedauditError: the system, a file of it, or the key cannot be used; nothing was written. See `run_audit`.
-        ValueError: there is no such effort or executor.
+        ValueError: there is no such effort, or `now` has no offset.
     """
     signer = key if isinstance(key, PrivateKey) or key is None else read_private_key(Path(key), passphrase)
     request = Request(

@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -98,17 +99,22 @@ class Capture:
         """Return the recording in `folder` to add to, begun if there is none; see `__init__` for the arguments.
 
         Raises:
-            CaptureError: the folder holds another system, or something else.
+            CaptureError: the folder holds another system, another model, or something else.
         """
         place = Path(folder)
         if not (place / "system.toml").is_file():
             return cls(place, model, name=name, **description)
-        tables = tomllib.loads((place / "system.toml").read_text(encoding="utf-8"))
+        try:
+            tables = tomllib.loads((place / "system.toml").read_text(encoding="utf-8"))
+        except ValueError as error:
+            told = f"{place}: its system.toml cannot be read: {error}"
+            raise CaptureError("capture.exists", told, "Name a new folder.") from error
         if tables.get("system", {}).get("name") != name:
             raise CaptureError("capture.exists", f"{place}: holds another system", "Name a new folder.")
         begun = cls.__new__(cls)
         begun._folder, begun._closed = place, False
         begun._form = form_of(unwrapped(model), description.get("layers"), description.get("definition"))
+        begun._require_same_model(tables.get("model", {}))
         begun._updates = tables.pop("updates", [])
         begun._tables = tables
         return begun
@@ -285,6 +291,15 @@ class Capture:
                 _replace(self._folder / f"{name}{end}", data)
                 _replace(self._folder / f"{self._form.checkpoint.removesuffix(kind)}{end}", data)
         return f"{name}{kind}"
+
+    def _require_same_model(self, described: Mapping[str, Any]) -> None:
+        """Raise where the recording is of a model with other layers, or of another kind."""
+        file, layers = self._folder / "layers.json", self._form.names.layers
+        same = described.get("checkpoint") == self._form.checkpoint
+        if same and layers is not None and described.get("layers") == file.name and file.is_file():
+            same = json.loads(file.read_text(encoding="utf-8")) == json.loads(json.dumps(layers))
+        if not same:
+            raise CaptureError("capture.exists", f"{self._folder}: holds another model", "Name a new folder.")
 
     def _arrays(self, batch: Batch) -> Mapping[str, npt.NDArray[Any]]:
         """Return a batch as the arrays of its npz; the first one says what a record looks like."""

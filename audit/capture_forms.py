@@ -84,6 +84,8 @@ class Layered:
                 "capture.batch", f"a batch of {', '.join(map(repr, batch)) or 'nothing'} cannot be written",
                 "Give records and labels, (x, y).",
             )  # fmt: skip
+        if not isinstance(batch, tuple | list) or len(batch) != 2:
+            raise CaptureError("capture.batch", "a batch is records and labels", "Give two of them, (x, y).")
         x, y = (_array(part) for part in batch)
         if x.ndim < 2 or y.shape != (len(x),) or (shape is not None and list(x.shape[1:]) != list(shape)):
             asked = "" if shape is None else f"; one record has the shape {tuple(shape)}"

@@ -38,8 +38,9 @@ class CaptureMod:
         """Return the app's own reply, captured.
 
         Raises:
-            CaptureError: the folder holds another run, the message is of Flower's SecAgg+, or what travels is not the
-                model; Flower tells the server of it as it does of any error of a client.
+            CaptureError: the folder holds another run, the message is of Flower's SecAgg+, what travels is not the
+                model, or nobody says which partition the client holds; Flower tells the server of it as it does of any
+                error of a client.
         """
         if message.metadata.message_type.partition(".")[0] != "train":
             return call_next(message, context)
@@ -48,6 +49,7 @@ class CaptureMod:
                 "capture.secaggplus", "under SecAgg+ what leaves a client is masked, and the server sees sums alone",
                 "Capture on the server: DefaultWorkflow(fit_workflow=captured(SecAggPlusWorkflow(...), ...)).",
             )  # fmt: skip
+        _partition(context)
         before = self._subject.tensors(_arrays(message))
         reply = call_next(message, context)
         if reply.has_content():
@@ -59,7 +61,7 @@ class CaptureMod:
     ) -> None:
         self._folder.begin(context.run_id, reference_records(self._reference))
         truth = planted(self._records, context)
-        number, partition = _round(message), int(context.node_config.get("partition-id", 0))
+        number, partition = _round(message), _partition(context)
         training = training_of({**context.run_config, **_settings(message)}, len(truth))
         entry = {"kind": "delta", "client": f"client-{partition:04}", "round": number, **training.entry}
         clients = int(context.node_config.get("num-partitions", 1))
@@ -94,6 +96,7 @@ def capture_mod(
         tables: Further tables of system.toml, such as `claims`; they go before what the capture finds.
 
     Raises:
+        CaptureError: `tables` holds the table that the capture itself writes, `updates`.
         ValueError: `tables` holds something that TOML cannot.
     """
     subject = Subject(model, classes)
@@ -113,6 +116,21 @@ def _arrays(message: "Message") -> "ArrayRecord":
             "Capture an app that sends one array record, the model's state dict.",
         )  # fmt: skip
     return found[0]
+
+
+def _partition(context: "Context") -> int:
+    """Return which partition of the data a client holds: its name on record, which two clients must not share.
+
+    Raises:
+        CaptureError: `capture.partition`, its node configuration does not say it.
+    """
+    held = context.node_config.get("partition-id")
+    if not str(held).isdecimal():
+        raise CaptureError(
+            "capture.partition", f"the client's partition-id is {held!r}, and should be a whole number",
+            "Start each SuperNode with --node-config 'partition-id=…', another number each.",
+        )  # fmt: skip
+    return int(str(held))
 
 
 def _settings(message: "Message") -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The planted records of a client, from the function by which the app itself gets its data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -57,18 +57,26 @@ def as_records(given: Any) -> Records:
     Raises:
         CaptureError: `capture.batch`, they are no records with labels.
     """
-    pairs = [given] if _is_pair(given) else list(given)
+    pairs = [given] if _is_pair(given) else list(given) if isinstance(given, Iterable) else []
     if not pairs or not all(_is_pair(pair) for pair in pairs):
         raise CaptureError(
             "capture.batch", "the app's records are no pairs of records and labels",
             "Let `records` return (x, y), or an iterable of such batches.",
         )  # fmt: skip
-    x, y = (np.concatenate([_array(pair[part]) for pair in pairs]) for part in (0, 1))
-    if x.ndim < 2 or y.shape != (len(x),):
+    try:
+        x, y = (np.concatenate([_array(pair[part]) for pair in pairs]) for part in (0, 1))
+    except (TypeError, ValueError) as error:  # single records instead of batches, or records of several shapes
         raise CaptureError(
-            "capture.batch", f"a batch of shapes {x.shape} and {y.shape} cannot be written",
-            "Give records (B, *input_shape) and labels (B,).",
+            "capture.batch", f"the app's batches cannot be joined to one: {error}",
+            "Let every batch be records (B, *input_shape) and labels (B,), of one shape.",
+        ) from error  # fmt: skip
+    if x.ndim < 2 or y.shape != (len(x),) or not {x.dtype.kind, y.dtype.kind} <= set("biuf"):
+        raise CaptureError(
+            "capture.batch", f"a batch of {x.dtype} {x.shape} and {y.dtype} {y.shape} cannot be written",
+            "Give records (B, *input_shape) and labels (B,), both numbers.",
         )  # fmt: skip
+    if not np.isfinite(x).all():
+        raise CaptureError("capture.batch", "a planted record holds NaN or infinity", "Plant finite numbers.")
     return Records(x.astype(np.float32), y)
 
 

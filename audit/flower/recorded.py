@@ -59,9 +59,16 @@ class RecordedFolder:
         subject: The model that is trained.
         name: Of the system.
         tables: Further tables of system.toml; what the owner says goes before what was captured.
+
+    Raises:
+        CaptureError: `capture.tables`, `updates` is among the tables: what was captured would be hidden.
+        ValueError: they hold something that TOML cannot.
     """
 
     def __init__(self, folder: str | Path, subject: Subject, *, name: str, tables: Tables | None = None) -> None:
+        if "updates" in (tables or {}):
+            told = "tables may not hold 'updates', which the capture itself writes"
+            raise CaptureError("capture.tables", told, "Remove that key.")
         self.path = Path(folder)
         self._subject = subject
         self._tables = _joined({"system": {"name": name, "version": "1"}}, tables or {})
@@ -73,19 +80,28 @@ class RecordedFolder:
         Raises:
             CaptureError: `capture.exists`, it holds another run, or something else.
         """
+        if self.path.exists() and not self.path.is_dir():
+            raise self._occupied("is no folder")
         self.path.mkdir(parents=True, exist_ok=True)
         # looked at before the claim: until a client of this run has claimed the folder, none of them writes into it
         strangers = [one for one in self.path.iterdir() if one.name != CLAIM and not one.name.startswith(f".{CLAIM}")]
         if self._claimed(run) and strangers:
             (self.path / CLAIM).unlink()
             raise self._occupied("there is something already")
-        if json.loads((self.path / CLAIM).read_text(encoding="utf-8"))["run"] != str(run):
+        if self._claimant() != str(run):
             raise self._occupied("it holds another run")
         for file, data in self._subject.files.items():
             if not (self.path / file).exists():
                 _write(self.path / file, data)
         if reference is not None and not (self.path / "reference.npz").exists():
             self._write_records("reference.npz", reference)
+
+    def _claimant(self) -> str:
+        """Return the run that the folder is of."""
+        try:
+            return str(json.loads((self.path / CLAIM).read_text(encoding="utf-8"))["run"])
+        except (ValueError, LookupError, TypeError) as error:  # somebody else's file of that name
+            raise self._occupied("there is something already") from error
 
     def _claimed(self, run: int) -> bool:
         """Tell whether this call was the first to claim the folder."""

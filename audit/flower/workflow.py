@@ -136,6 +136,7 @@ def captured(
     Arguments as of `audit.flower.capture_mod`; `records` is called with a context for each partition.
 
     Raises:
+        CaptureError: `tables` holds the table that the capture itself writes, `updates`.
         ValueError: `tables` holds something that TOML cannot.
     """
     subject = Subject(model, classes)

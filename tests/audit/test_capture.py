@@ -80,6 +80,21 @@ def test_the_second_run_does_not_write_over_the_first(tmp_path: Path) -> None:
     assert {file: file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()} == before
 
 
+def test_a_recording_is_of_one_model(tmp_path: Path) -> None:
+    model, batch = small(), one_batch()
+    backward(model, batch)
+    record_gradient(model, batch, tmp_path / "run", name="triage", client="a", round=0)
+    before = {file: file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()}
+    other = nn.Sequential(*model, nn.Tanh())
+    backward(other, batch)
+    with pytest.raises(CaptureError, match="another model"):
+        record_gradient(other, batch, tmp_path / "run", name="triage", client="a", round=1)
+    assert {file: file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()} == before
+    (tmp_path / "run/system.toml").write_text("no toml")
+    with pytest.raises(CaptureError, match="cannot be read"):
+        record_gradient(model, batch, tmp_path / "run", name="triage", client="a", round=1)
+
+
 def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(CaptureError, match="something already"):
@@ -187,6 +202,9 @@ def test_mistakes_are_told(tmp_path: Path) -> None:
         backward(model, batch)
         with pytest.raises(CaptureError, match="cannot be written"):
             capture.record_gradient(model, (batch[0], batch[1][:1]))
+        for odd in ((*batch, batch[0]), 7):
+            with pytest.raises(CaptureError, match="records and labels"):
+                capture.record_gradient(model, odd)  # type: ignore[arg-type]
         with pytest.raises(CaptureError, match="only one of before and after"):
             capture.record_update(model, {"0.weight": model[0].weight}, batch)
         with pytest.raises(FedauditError, match="no tensor 'odd'"):

@@ -195,6 +195,17 @@ def test_another_model_than_the_app_trains_is_refused(tmp_path: Path) -> None:
         ask(app_with([other]))
 
 
+@pytest.mark.parametrize("held", [{}, {"partition-id": "../../elsewhere"}, {"partition-id": -1}])
+def test_a_client_that_does_not_say_which_partition_it_holds_is_refused(tmp_path: Path, held: dict[str, Any]) -> None:
+    def deployed(message: Any, context: Any, call_next: Any) -> Any:
+        context.node_config = held
+        return call_next(message, context)
+
+    with pytest.raises(CaptureError, match="partition-id"):
+        ask(app_with([deployed, capture(tmp_path / "run")]), clients=1)
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_chain_of_mods_is_read_as_flower_builds_it() -> None:
     from flwr.client.mod.utils import make_ffn
     from flwr.clientapp.mod import LocalDpMod, fixedclipping_mod

@@ -113,6 +113,21 @@ def test_what_the_owner_says_goes_before_what_was_captured(tmp_path: Path) -> No
     assert (federation.clients, federation.framework) == (900, "flower")
 
 
+def test_a_folder_whose_claim_is_somebody_elses_is_refused_and_left_alone(tmp_path: Path) -> None:
+    for text in ("[]", "{}", "no json"):
+        (tmp_path / "run.json").write_text(text)
+        with pytest.raises(CaptureError, match="something already"):
+            folder_at(tmp_path).begin(7, None)
+        assert (tmp_path / "run.json").read_text() == text
+    with pytest.raises(CaptureError, match="no folder"):
+        folder_at(tmp_path / "run.json").begin(7, None)
+
+
+def test_tables_cannot_hide_what_was_captured(tmp_path: Path) -> None:
+    with pytest.raises(CaptureError, match="'updates'"):
+        RecordedFolder(tmp_path / "captured", Subject(model), name="small", tables={"updates": []})
+
+
 def test_what_toml_cannot_hold_is_told_before_there_is_work(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="TOML"):
         RecordedFolder(tmp_path / "captured", Subject(model), name="small", tables={"claims": {"epsilon": object()}})

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -74,7 +75,18 @@ def test_looking_for_the_records_draws_nothing_either() -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [[], [torch.ones(2, 4)], [(torch.ones(2, 4), torch.ones(3))], [{"image": 1}], (torch.ones(3), torch.ones(3))],
+    [
+        None,
+        [],
+        [torch.ones(2, 4)],
+        [(torch.ones(2, 4), torch.ones(3))],
+        [{"image": 1}],
+        (torch.ones(3), torch.ones(3)),
+        [(torch.ones(4), torch.tensor(1))],
+        [(torch.ones(2, 4), torch.ones(2)), (torch.ones(2, 5), torch.ones(2))],
+        (np.array([["a"]]), np.array([1])),
+        (torch.tensor([[1.0, float("nan")]]), torch.tensor([1])),
+    ],
 )
 def test_what_is_no_batch_is_refused(given: object) -> None:
     with pytest.raises(CaptureError):
