@@ -19,7 +19,7 @@ def silenced(model: nn.Module) -> None:
 @flaw(
     "blind-auditor",
     "No hidden unit of the model is ever active, so that no attack could have found anything",
-    caught_by=("attack.linear",),
+    caught_by=("attack.linear", "attack.labels", "attack.inversion"),  # one may say so, and none of them may pass
     expects=Status.INCONCLUSIVE,
 )
 def blind_auditor(make: Workshop, *, planted: bool) -> System:
