@@ -8,6 +8,7 @@ self-test draws its matrix by it, and whoever reads the evidence draws it again.
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from math import isclose
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self, TypeAlias
 
@@ -16,6 +17,7 @@ from pydantic import Field, StringConstraints, model_validator
 from reports.canonical import canonical_json, strict_json
 from reports.errors import ReportError
 from reports.nouns import Count, Day, Effort, Noun, Share, Status, Text, Word
+from reports.statistics import clopper_pearson
 from reports.tomlfile import parse_noun, read_bounded
 
 SCHEMA: Final = "fedaudit.selftest/1"
@@ -166,9 +168,17 @@ class SelfTest(Noun):
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
-        """Refuse a summary that is not that of the flaws."""
+        """Refuse what does not follow from the flaws, and flaws that are not told once under each seed."""
         if self.summary != summary_of(self.flaws):
             raise ValueError("the summary does not follow from the flaws")
+        names = {one.id for one in self.flaws}
+        due = sorted((seed, name) for seed in self.seeds for name in names)
+        if sorted((one.seed, one.id) for one in self.flaws) != due:
+            raise ValueError("a flaw is not told once under each of the seeds")
+        if both := sorted(names & {one.id for one in self.left_out}):
+            raise ValueError(f"{both[0]} is planted and left out")
+        if not self.summary.errors:  # what could not be played counts for nobody, and is not told from what broke off
+            _require_power(self.power, self.flaws)
         return self
 
 
@@ -181,6 +191,34 @@ def summary_of(tried: Collection[TriedFlaw]) -> SelfTestSummary:
         undecided=sum(bool(one.undecided) for one in tried),
         errors=sum(bool(one.errors) for one in tried),
     )
+
+
+def power_shown(check: str, tried: Collection[TriedFlaw]) -> CheckPower:
+    """Return how much power a check showed on flaws that were all played to the end."""
+    aimed = [one for one in tried if check in one.caught_by]
+    hits = sum(check in caught(one.caught_by, one.expects, one.flaw) for one in aimed)
+    twins = [one.twin[check] for one in tried if one.twin.get(check, Status.SKIPPED) is not Status.SKIPPED]
+    accused = twins.count(Status.FAIL)
+    return CheckPower(
+        check=check,
+        flaws=tuple(sorted({one.id for one in aimed})),
+        trials=len(aimed),
+        caught=hits,
+        caught_at_least=clopper_pearson(hits, len(aimed), side="one").low,
+        twins=len(twins),
+        false_alarms=accused,
+        false_alarms_at_most=clopper_pearson(accused, len(twins), side="one").high,
+    )
+
+
+def _require_power(told: Collection[CheckPower], tried: Collection[TriedFlaw]) -> None:
+    """Raise where a check is told to have another power than it showed; bounds may differ in their last digits."""
+    bounds = ("caught_at_least", "false_alarms_at_most")
+    for one in told:
+        shown = power_shown(one.check, tried)
+        counts = one.model_copy(update={name: getattr(shown, name) for name in bounds}) == shown
+        if not (counts and all(isclose(getattr(one, name), getattr(shown, name), abs_tol=1e-6) for name in bounds)):
+            raise ValueError(f"the power of {one.check} does not follow from the flaws")
 
 
 @dataclass(frozen=True)
