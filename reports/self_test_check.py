@@ -13,7 +13,8 @@ from reports.wording import counted
 DECISIVE = ("cryptography", "numpy", "opacus", "torch")
 """Packages on whose version answers may hang."""
 _UNSIGNED = (
-    "The self-test is evidence as it was handed in: nobody signed it, and whoever repeats it gets the same bytes."
+    "The self-test is evidence as it was handed in: nobody signed it, and whoever repeats it gets the same bytes. "
+    "Versions are compared with those of this run; the code itself is not."
 )
 _METHOD = "share of planted flaws; one-sided Clopper-Pearson bounds, 95 % each"
 _NAMED = 12
@@ -33,11 +34,11 @@ def self_test(_system: System, ctx: Context) -> Iterator[Finding]:
     """Ask whether this auditor was tried on flaws that were planted, each beside a sound twin.
 
     Passes when the self-test that `--selftest` names was of this version of fedaudit, with the same versions of the
-    packages that answers hang on, planted all that its effort allows, and every flaw was detected, no twin accused and
-    no case broke off. Inconclusive otherwise: `incomplete`, `self-test-missed`, `false-alarm`, `other-version`. It
-    never fails: the system under review is not at fault. Checks that pass in this run and had no planted flaw to catch
-    are named as a limitation. A document: who tried the auditor could have written the file. Skipped without
-    `--selftest`.
+    packages that answers hang on, planted all that its effort and the extras installed there allow, and every flaw was
+    detected, no twin accused and no case broke off. Inconclusive otherwise: `incomplete`, `self-test-missed`,
+    `false-alarm`, `other-version`. It never fails: the system under review is not at fault. Checks that pass in this
+    run and had no planted flaw to catch are named as a limitation. A document: who tried the auditor could have written
+    the file. Skipped without `--selftest`.
     """
     path = ctx.options.selftest
     if path is None:
@@ -63,7 +64,8 @@ def _objection(said: SelfTest) -> tuple[str, str]:
     """Return why the self-test shows nothing for this run, as a machine word and as a sentence; empty where it does."""
     found = said.summary
     if found.errors or not found.flaws or not said.is_whole:
-        why = f"{counted(found.errors, 'case')} broke off" if found.errors else "only chosen flaws were planted"
+        planted = "only chosen flaws were planted" if found.flaws else "no flaw was planted"
+        why = f"{counted(found.errors, 'flaw')} could not be played to the end" if found.errors else planted
         return "incomplete", f"The self-test is not whole: {why}."
     if missed := [one.id for one in said.flaws if not one.detected]:
         return (

@@ -3,7 +3,7 @@
 audit ─▶ signed bundle ─▶ what happens to it ─▶ `reports.verify` with the files that the reader has in hand
 """
 
-import tempfile
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,13 +37,17 @@ def sealed_answers(request: Request, make: Workshop, folder: Path) -> dict[str, 
         reports.errors.FedauditError: the audit could not be run, or a file of the reader's is not there.
     """
     key = generate()
-    with tempfile.TemporaryDirectory(prefix=".sealed-", dir=folder.parent) as place:
-        bundle = Path(place) / "bundle"
+    place = folder.with_name(f".{folder.name}.sealed")  # no name by chance: an error that tells it is evidence
+    place.mkdir()
+    try:
+        bundle = place / "bundle"
         audited = run_audit(replace(request, bundle=bundle), key=key)
         for happens in make.after_sealing:
             happens(bundle)
         subjects = [folder / path for path in make.subjects]
         return {**gravest(audited.statement.report.findings), VERIFY: _verified(bundle, key, subjects, request)}
+    finally:
+        shutil.rmtree(place)
 
 
 def _verified(bundle: Path, key: PrivateKey, subjects: list[Path], request: Request) -> Status:

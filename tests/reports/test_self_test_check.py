@@ -102,6 +102,12 @@ def test_a_self_test_that_shows_nothing_is_inconclusive_and_never_a_fail(
     assert finding.remedy is not None and len(finding.evidence) == 1
 
 
+def test_why_it_is_not_whole_is_said(write: Write) -> None:
+    assert "no flaw was planted" in ask(write()).summary
+    assert "only chosen flaws" in ask(write(tried("a"), is_whole=False)).summary
+    assert "1 flaw could not be played" in ask(write(tried("a", errors=("no room",)))).summary
+
+
 def test_packages_on_which_no_answer_hangs_may_differ(write: Write) -> None:
     assert ask(write(tried("a"), packages=PACKAGES | {"rich": "0.1"}, python="3.9.1")).status is Status.PASS
 

@@ -1,5 +1,6 @@
 """A sealed case: what happens to the bundle is told by `verify`, what the checks say is told beside it."""
 
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +38,20 @@ def answers(place: Path, *subjects: str, then: Callable[[Path], None] | None = N
 def test_an_untouched_bundle_passes_and_the_checks_are_told_beside_it(tmp_path: Path) -> None:
     assert answers(tmp_path, MODEL) == {VERIFY: Status.PASS, "compliance.citations": Status.PASS}
     assert [one.name for one in tmp_path.iterdir()] == ["system"]  # the bundle is gone again
+
+
+def test_what_breaks_off_there_is_told_alike_each_time(tmp_path: Path) -> None:
+    def breaks(bundle: Path) -> None:
+        raise FedauditError("broken", f"{bundle.relative_to(tmp_path)} is broken", "")
+
+    told = set()
+    for _ in range(2):
+        with pytest.raises(FedauditError) as broken:
+            answers(tmp_path, MODEL, then=breaks)
+        told.add(broken.value.message)
+        assert [one.name for one in tmp_path.iterdir()] == ["system"]
+        shutil.rmtree(tmp_path / "system")
+    assert len(told) == 1
 
 
 def renamed(bundle: Path) -> None:
