@@ -157,3 +157,6 @@ def _fetched(ray: Any, done: Any) -> Any:
     except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError) as error:
         told = "a worker of the cluster was killed, perhaps since the memory did not suffice"
         raise WorkerLostError("executor.lost", told, "Try again, or with --executor serial.") from error
+    except ray.exceptions.RayError as error:  # its head or a node is gone, or an object that a node held
+        told = f"the cluster gave no result: {(str(error).strip() or type(error).__name__).splitlines()[0]}"
+        raise WorkerLostError("executor.lost", told, "Try again, or with --executor serial.") from error

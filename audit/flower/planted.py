@@ -70,7 +70,7 @@ def as_records(given: Any) -> Records:
             "capture.batch", f"the app's batches cannot be joined to one: {error}",
             "Let every batch be records (B, *input_shape) and labels (B,), of one shape.",
         ) from error  # fmt: skip
-    if x.ndim < 2 or y.shape != (len(x),) or not {x.dtype.kind, y.dtype.kind} <= set("biuf"):
+    if x.ndim < 2 or not len(x) or y.shape != (len(x),) or not {x.dtype.kind, y.dtype.kind} <= set("biuf"):
         raise CaptureError(
             "capture.batch", f"a batch of {x.dtype} {x.shape} and {y.dtype} {y.shape} cannot be written",
             "Give records (B, *input_shape) and labels (B,), both numbers.",

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from audit.asking import ask
 from audit.cli.attack import Unkept
 from audit.executors import ExecutorError, Process, Ray, named_executor
 from audit.plan import Planned
-from audit.ray_executor import compare_versions, versions
+from audit.ray_executor import _fetched, compare_versions, versions
 from audit.store_errors import WorkerLostError
 from reports.check import Check, Context
 from reports.executor import Executor, Serial
@@ -192,6 +193,21 @@ def test_a_cluster_that_nobody_runs_is_told_at_once(monkeypatch: pytest.MonkeyPa
         with pytest.raises(ExecutorError, match=f"the Ray cluster {address} cannot be reached: .*refused") as told:
             list(Ray().map(drawn, SEEDS))
     assert "RAY_ADDRESS" in told.value.hint and told.value.exit_code == 2
+
+
+def test_a_cluster_that_loses_a_result_stops_the_run_and_is_no_finding() -> None:
+    words = ("RayError", "RayTaskError", "WorkerCrashedError", "OutOfMemoryError", "NodeDiedError")
+    kinds: dict[str, Any] = {"RayError": type("RayError", (Exception,), {})}
+    kinds |= {word: type(word, (kinds["RayError"],), {}) for word in words[1:]}
+
+    def lost(_reference: object) -> object:
+        raise kinds["RayError"]("Failed to retrieve object 00ffff.\nIts owner has died.")
+
+    with pytest.raises(
+        WorkerLostError, match=r"gave no result: Failed to retrieve object 00ffff\.\n  Try again"
+    ) as told:
+        _fetched(SimpleNamespace(get=lost, exceptions=SimpleNamespace(**kinds)), None)
+    assert told.value.exit_code == 3
 
 
 def test_machines_with_other_versions_are_refused_by_name() -> None:

@@ -85,6 +85,7 @@ def test_looking_for_the_records_draws_nothing_either() -> None:
         [(torch.ones(4), torch.tensor(1))],
         [(torch.ones(2, 4), torch.ones(2)), (torch.ones(2, 5), torch.ones(2))],
         (np.array([["a"]]), np.array([1])),
+        (torch.ones(0, 4), torch.ones(0)),
         (torch.tensor([[1.0, float("nan")]]), torch.tensor([1])),
     ],
 )
