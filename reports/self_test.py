@@ -1,8 +1,9 @@
 """What a self-test left as evidence, and the rule by which it is read: was each flaw caught, was a twin accused.
 
-A flaw is detected where a check that has to notice it answers as expected; a false alarm is a check that fails the
-sound twin; undecided is a check that has to notice and cannot decide on the twin. The rule stands here, once: the
-self-test draws its matrix by it, and whoever reads the evidence draws it again.
+A flaw is detected where a check that has to notice it answers as expected, and, where that is less than `fail`, does
+not say the same of the twin; a false alarm is a check that fails the sound twin; undecided is a check that has to
+notice and cannot decide on the twin. The rule stands here, once: the self-test draws its matrix by it, and whoever
+reads the evidence draws it again.
 """
 
 import hashlib
@@ -33,16 +34,20 @@ class SelfTestError(ReportError):
     """The evidence of a self-test cannot be used."""
 
 
-def caught(caught_by: Collection[str], expects: Status, flawed: Statuses) -> tuple[str, ...]:
-    """Return which of the checks that have to notice a flaw answer on it as they should, in their order."""
-    return tuple(check for check in caught_by if flawed.get(check) is expects)
+def caught(caught_by: Collection[str], expects: Status, flawed: Statuses, twin: Statuses) -> tuple[str, ...]:
+    """Return which of the checks that have to notice a flaw answer on it as they should, in their order.
+
+    One that is to say less than `fail`, and says it of the twin too, has noticed nothing: it may be switched off.
+    """
+    answered = (check for check in caught_by if flawed.get(check) is expects)
+    return tuple(check for check in answered if expects is Status.FAIL or twin.get(check) is not expects)
 
 
-def detected(caught_by: Collection[str], expects: Status, flawed: Statuses) -> bool:
+def detected(caught_by: Collection[str], expects: Status, flawed: Statuses, twin: Statuses) -> bool:
     """Tell whether a flaw was noticed: by one check at least, and, where nothing can be told, passed by none."""
     if expects is Status.INCONCLUSIVE and any(flawed.get(check) is Status.PASS for check in caught_by):
         return False
-    return bool(caught(caught_by, expects, flawed))
+    return bool(caught(caught_by, expects, flawed, twin))
 
 
 def alarms(twin: Statuses) -> tuple[str, ...]:
@@ -85,7 +90,7 @@ class TriedFlaw(Noun):
     def _follows(self) -> Self:
         """Refuse what does not follow from the answers."""
         told = (self.detected, self.false_alarm, self.undecided)
-        follows = detected(self.caught_by, self.expects, self.flaw) and not self.errors
+        follows = detected(self.caught_by, self.expects, self.flaw, self.twin) and not self.errors
         if told != (follows, bool(alarms(self.twin)), undecided(self.caught_by, self.twin)):
             raise ValueError(f"what is said of {self.id} does not follow from the answers")
         return self
@@ -196,7 +201,7 @@ def summary_of(tried: Collection[TriedFlaw]) -> SelfTestSummary:
 def power_shown(check: str, tried: Collection[TriedFlaw]) -> CheckPower:
     """Return how much power a check showed on flaws that were all played to the end."""
     aimed = [one for one in tried if check in one.caught_by]
-    hits = sum(check in caught(one.caught_by, one.expects, one.flaw) for one in aimed)
+    hits = sum(check in caught(one.caught_by, one.expects, one.flaw, one.twin) for one in aimed)
     twins = [one.twin[check] for one in tried if one.twin.get(check, Status.SKIPPED) is not Status.SKIPPED]
     accused = twins.count(Status.FAIL)
     return CheckPower(

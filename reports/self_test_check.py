@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from reports.check import Context, check
 from reports.model import Basis, Confidentiality, Finding, Measurement, Remedy, Severity, Status, Strength, System
-from reports.self_test import MEDIA_TYPE, ReadSelfTest, SelfTest, read_self_test
+from reports.self_test import MEDIA_TYPE, ReadSelfTest, SelfTest, caught, read_self_test
 from reports.statistics import clopper_pearson
 from reports.version import VERSION
 from reports.wording import counted
@@ -125,9 +125,9 @@ def _limits(said: SelfTest, ctx: Context) -> Iterator[str]:
     if said.summary.undecided:
         unsure = counted(said.summary.undecided, "sound system")
         yield f"On {unsure} a check that had to notice the flaw could not decide."
-    caught = {check for one in said.flaws for check in one.caught_by if one.flaw.get(check) is one.expects}
+    shown = {check for one in said.flaws for check in caught(one.caught_by, one.expects, one.flaw, one.twin)}
     relied = {one.check for one in ctx.findings if one.status is Status.PASS}
-    if untried := sorted(relied - caught):
+    if untried := sorted(relied - shown):
         yield f"Passed in this run, and never shown to catch a planted flaw: {_named(untried)}."
 
 

@@ -85,10 +85,18 @@ def _flaw(name: str, rows: Sequence[Row], width: int, *, several: bool) -> Itera
             yield click.style(f"     {'':<{width}}  {words} {_few(checks, n, several=several, shown=99)}", fg=colour)
     if (missed := n - sum(row.detected for row in rows)) and not any(row.errors for row in rows):
         said = _few(
-            Counter(f"{c} {row.flawed.get(c, Status.SKIPPED)}" for row in rows for c in row.caught_by), n, several=True
+            Counter(f"{c} {_answer(row, c)}" for row in rows for c in row.caught_by if not row.detected),
+            missed,
+            several=True,
         )
         again = f" under {counted(missed, 'seed')}" if several else ""
         yield click.style(f"     {'':<{width}}  missed{again}: it said {said}", fg="red")
+
+
+def _answer(row: Row, check: str) -> str:
+    """Return what a check said of a flaw that was missed; an answer that would do is no use if the twin has it too."""
+    said = row.flawed.get(check, Status.SKIPPED)
+    return f"{said} of both" if said is row.expects else str(said)
 
 
 def _marks(rows: Sequence[Row]) -> str:

@@ -48,7 +48,7 @@ class Row:
     @property
     def caught(self) -> tuple[str, ...]:
         """Which of the checks that have to notice did."""
-        return caught(self.caught_by, self.expects, self.flawed)
+        return caught(self.caught_by, self.expects, self.flawed, self.twin)
 
     @property
     def errors(self) -> tuple[str, ...]:
@@ -60,7 +60,7 @@ class Row:
     @property
     def detected(self) -> bool:
         """Whether the flaw was noticed; never of one that could not be played."""
-        return not self.errors and detected(self.caught_by, self.expects, self.flawed)
+        return not self.errors and detected(self.caught_by, self.expects, self.flawed, self.twin)
 
     @property
     def also(self) -> tuple[str, ...]:

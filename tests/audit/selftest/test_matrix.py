@@ -44,7 +44,20 @@ def test_detected_alarm_and_undecided_are_what_is_defined_for_all_answers(expect
         found = row(said(expects), twin, expects)
         assert set(found.alarms) == {check for check in twin if str(twin[check]) == "fail"}
         assert set(found.undecided) == {check for check in CHECKS if str(twin.get(check)) == "inconclusive"}
-        assert found.detected == ("error" not in {str(status) for status in twin.values()})
+        switched_off = expects is Status.INCONCLUSIVE and str(twin.get("a.one")) == "inconclusive"
+        assert found.detected == ("error" not in {str(status) for status in twin.values()} and not switched_off)
+
+
+@pytest.mark.parametrize("expects", [Status.INCONCLUSIVE, Status.SKIPPED])
+def test_a_check_that_says_of_flaw_and_twin_that_it_cannot_tell_has_noticed_nothing(expects: Status) -> None:
+    off = row(said(expects, expects), said(expects, expects), expects)
+    assert (off.detected, off.caught, off.noun.detected) == (False, (), False)
+    matrix = Matrix(Effort.SMOKE, (1,), (off,))
+    assert not matrix.is_clean
+    [power] = [one for one in power_of(matrix.rows, ()) if one.check == "a.one"]
+    assert (power.trials, power.caught) == (1, 0)
+    on = row(said(expects, expects), said(expects, Status.PASS), expects)
+    assert (on.detected, on.caught, on.noun.detected) == (True, ("a.two",), True)
 
 
 def test_every_row_can_be_told_as_evidence_and_skips_are_not_in_it() -> None:

@@ -82,6 +82,29 @@ def test_switching_a_check_off_makes_the_self_test_fail(
     assert (code, told["code"], told["summary"]["detected"]) == (1, "selftest.not_clean", 0)
 
 
+@pytest.mark.parametrize(
+    ("one", "name", "status"),
+    [
+        ("report-nobody-answers", "report.responsible-person", Status.SKIPPED),
+        ("report-of-another-system", "report.lineage", Status.INCONCLUSIVE),
+    ],
+)
+def test_a_check_that_says_nothing_of_anybody_has_not_noticed_that_nothing_can_be_said(
+    selftest: Called, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], one: str, name: str,
+    status: Status,
+) -> None:  # fmt: skip
+    def ask(_system: System, ctx: Context) -> Iterator[Finding]:
+        yield ctx.finding(status, "So it is, says this test.")
+
+    off = tuple(replace(check, ask=ask) if check.id == name else check for check in discover())
+    assert selftest(only=one)[0] == 0
+    monkeypatch.setattr("audit.run.discover", lambda: off)
+    code, told = selftest(only=one)
+    assert (code, told["code"], told["summary"]["detected"]) == (1, "selftest.not_clean", 0)
+    run(["selftest", "--executor", "serial", "--only", one, "--no-color"])
+    assert f"missed: it said {name} {status} of both" in " ".join(capsys.readouterr().out.split())
+
+
 def test_a_twin_that_is_accused_makes_the_self_test_fail(selftest: Called, with_check: Any) -> None:
     with_check(Status.FAIL)
     code, told = selftest()
