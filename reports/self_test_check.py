@@ -16,7 +16,7 @@ _UNSIGNED = (
     "The self-test is evidence as it was handed in: nobody signed it, and whoever repeats it gets the same bytes. "
     "Versions are compared with those of this run; the code itself is not."
 )
-_METHOD = "share of planted flaws; one-sided Clopper-Pearson bounds, 95 % each"
+_METHOD = "share of flaws times seeds, taken for independent; one-sided Clopper-Pearson bounds, 95 % each"
 _NAMED = 12
 """Checks that a limitation names; the others are counted."""
 
@@ -101,7 +101,7 @@ def _version(name: str) -> str | None:
 
 def _shown(read: ReadSelfTest) -> str:
     said = read.document
-    flaws, seeds = counted(said.summary.flaws, "planted flaw"), counted(len(said.seeds), "seed")
+    flaws, seeds = counted(len({one.id for one in said.flaws}), "planted flaw"), counted(len(said.seeds), "seed")
     return f"Self-test {read.sha256[:12]}: all {flaws} detected, no twin accused, effort {said.effort}, {seeds}."
 
 

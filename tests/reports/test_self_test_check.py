@@ -72,6 +72,11 @@ def test_a_clean_self_test_of_this_very_installation_passes_as_a_document(write:
     assert "nobody signed it" in limitation
 
 
+def test_a_flaw_under_two_seeds_is_one_flaw(write: Write) -> None:
+    said = ask(write(tried("a"), tried("a") | {"seed": 2027}, seeds=[2026, 2027]))
+    assert "all 1 planted flaw detected" in said.summary and "2 seeds" in said.summary
+
+
 def test_the_numbers_are_shares_with_exact_bounds(write: Write) -> None:
     found = {one.name: one for one in ask(write(*(tried(f"f{i}") for i in range(59)))).measurements}
     assert (found["flaws"].value, found["detected"].value, found["false_alarms"].value) == (59, 1, 0)
