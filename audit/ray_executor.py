@@ -1,8 +1,9 @@
 """Trials on a cluster: `Ray` (the extra [ray]) hands them to the machines that `RAY_ADDRESS` names, or to this one.
 
-A trial carries its own seed, so its result depends on the programs that run it and on nothing else: every machine must
-have the versions that the run has, which is asked before the first trial, and a worker sums on one thread. What cannot
-travel, such as a class that only the owner's own file defines, is run here.
+A trial carries its own seed, so its result depends on the programs that run it and on the kind of processor, by which
+they choose their loops: every machine must have the versions that the run has, which is asked before the first trial,
+and a worker sums on one thread. What cannot travel, such as a class that only the owner's own file defines, is run
+here.
 """
 
 import atexit

@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from audit.flower.training import is_number
+
 if TYPE_CHECKING:
     from flwr.app import Message
 
@@ -50,7 +52,7 @@ def privacy_of(message: "Message", call_next: Callable[..., Any]) -> dict[str, A
                 "delta": float(mod.delta),
             }
     for record in message.content.config_records.values():
-        if isinstance(norm := record.get(CLIPPING_NORM), float):
+        if isinstance(norm := record.get(CLIPPING_NORM), float) and is_number(norm):
             return {"unit": "client", "clipping_norm": norm, "noise_added_by": "server"}
     return {}
 

@@ -1,5 +1,6 @@
 """What a Flower app's configuration says of its local training, under the names that apps have for it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -68,4 +69,9 @@ def training_of(told: Mapping[str, Any], records: int | None) -> Training:
 
 
 def _said(told: Mapping[str, Any], names: tuple[str, ...]) -> float | None:
-    return next((told[name] for name in names if isinstance(told.get(name), int | float)), None)
+    return next((told[name] for name in names if is_number(told.get(name))), None)
+
+
+def is_number(value: object) -> bool:
+    """Tell whether a value is a finite number; what a server sends may be any, and must not spoil the capture."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
