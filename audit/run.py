@@ -16,7 +16,7 @@ from audit.plan import Planned, capabilities, plan
 from audit.provenance import packages, provenance_of, root_seed
 from audit.request import Answered, Audited, Progress, Render, Request
 from audit.store import RunStore
-from audit.store_binding import binding
+from audit.store_binding import binding, code_sha256
 from audit.worker import one_thread
 from compliance.catalogue import Catalogue, load_catalogue
 from compliance.errors import CatalogueError
@@ -75,6 +75,7 @@ class _Session:
             expected_digests=self.loaded.expected_digests,
             policy_sha256=request.policy_sha256,
             auditor=request.auditor,
+            code_sha256=None if request.options.selftest is None else code_sha256(),
             policy_recorded_first=kept is not None and kept.policy_recorded_first,
             cache=kept.models if kept is not None and request.options.cache is None else request.options.cache,
         )

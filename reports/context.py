@@ -83,6 +83,8 @@ class Options:
     """The bundle of the report that this one follows."""
     trust: Path | None = None
     """A trust.toml: whose signature on the previous report is believed; None for nobody's."""
+    code_sha256: str | None = None
+    """Of everything in our packages, where a self-test is to be held against it."""
     selftest: Path | None = None
     """Evidence of a self-test of the auditor, which the report cites."""
 

@@ -17,7 +17,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from reports.canonical import canonical_json, strict_json
 from reports.errors import ReportError
-from reports.nouns import Count, Day, Effort, Noun, Share, Status, Text, Word
+from reports.nouns import Count, Day, Effort, Noun, Sha256, Share, Status, Text, Word
 from reports.statistics import clopper_pearson
 from reports.tomlfile import parse_noun, read_bounded
 
@@ -85,6 +85,8 @@ class TriedFlaw(Noun):
     """Of `caught_by`, those that could not decide on the twin."""
     errors: tuple[Text, ...] = ()
     """What could not be played, and which check broke off."""
+    spared: tuple[Text, ...] = ()
+    """Globs of checks that were asked of neither: of these a silent twin says nothing."""
 
     @model_validator(mode="after")
     def _follows(self) -> Self:
@@ -150,6 +152,8 @@ class SelfTest(Noun):
     """Kind and version of this document."""
     fedaudit: Text
     """Version that was tested."""
+    code_sha256: Sha256
+    """Of everything in its packages; another line of code may answer otherwise."""
     python: Text
     """Version of Python."""
     packages: dict[Word, Text]

@@ -12,10 +12,7 @@ from reports.wording import counted
 
 DECISIVE = ("cryptography", "numpy", "opacus", "torch")
 """Packages on whose version answers may hang."""
-_UNSIGNED = (
-    "The self-test is evidence as it was handed in: nobody signed it, and whoever repeats it gets the same bytes. "
-    "Versions are compared with those of this run; the code itself is not."
-)
+_UNSIGNED = "The self-test is evidence as it was handed in: nobody signed it. Whoever repeats it gets the same bytes."
 _METHOD = "share of flaws times seeds, taken for independent; one-sided Clopper-Pearson bounds, 95 % each"
 _NAMED = 12
 """Checks that a limitation names; the others are counted."""
@@ -33,12 +30,12 @@ _NAMED = 12
 def self_test(_system: System, ctx: Context) -> Iterator[Finding]:
     """Ask whether this auditor was tried on flaws that were planted, each beside a sound twin.
 
-    Passes when the self-test that `--selftest` names was of this version of fedaudit, with the same versions of the
-    packages that answers hang on, planted all that its effort and the extras installed there allow, and every flaw was
-    detected, no twin accused and no case broke off. Inconclusive otherwise: `incomplete`, `self-test-missed`,
-    `false-alarm`, `other-version`. It never fails: the system under review is not at fault. Checks that pass in this
-    run and had no planted flaw to catch are named as a limitation. A document: who tried the auditor could have written
-    the file. Skipped without `--selftest`.
+    Passes when the self-test that `--selftest` names was of this very code of fedaudit, with the same versions of the
+    packages that answers hang on, at no higher effort than this run, planted all that its effort and the extras
+    installed there allow, and every flaw was detected, no twin accused and no case broke off. Inconclusive otherwise:
+    `incomplete`, `self-test-missed`, `false-alarm`, `other-version`, `other-code`, `lower-effort`. It never fails: the
+    system under review is not at fault. Checks that pass in this run and had no planted flaw to catch are named as a
+    limitation. A document: who tried the auditor could have written the file. Skipped without `--selftest`.
     """
     path = ctx.options.selftest
     if path is None:
@@ -47,7 +44,7 @@ def self_test(_system: System, ctx: Context) -> Iterator[Finding]:
         return
     read = ctx.once("report.self-test", lambda: read_self_test(path))
     kept = ctx.evidence("self-test", read.data, MEDIA_TYPE, Confidentiality.PUBLIC)
-    reason, told = _objection(read.document)
+    reason, told = _objection(read.document, ctx)
     yield ctx.finding(
         Status.INCONCLUSIVE if reason else Status.PASS,
         told or _shown(read),
@@ -60,7 +57,7 @@ def self_test(_system: System, ctx: Context) -> Iterator[Finding]:
     )
 
 
-def _objection(said: SelfTest) -> tuple[str, str]:
+def _objection(said: SelfTest, ctx: Context) -> tuple[str, str]:
     """Return why the self-test shows nothing for this run, as a machine word and as a sentence; empty where it does."""
     found = said.summary
     if found.errors or not found.flaws or not said.is_whole:
@@ -79,6 +76,13 @@ def _objection(said: SelfTest) -> tuple[str, str]:
         return "false-alarm", told
     if other := _other_version(said):
         return "other-version", f"The self-test was of {other}."
+    if ctx.options.code_sha256 not in (None, said.code_sha256):
+        return "other-code", f"The self-test was of other code of fedaudit {VERSION}, sha256 {said.code_sha256[:12]}."
+    if not ctx.effort.at_least(said.effort):
+        return (
+            "lower-effort",
+            f"The self-test was at effort {said.effort}, this run is at {ctx.effort} and may see less.",
+        )
     return "", ""
 
 

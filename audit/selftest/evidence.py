@@ -6,6 +6,7 @@ from datetime import date
 from audit.provenance import packages
 from audit.selftest.matrix import Matrix
 from audit.selftest.power import power_of
+from audit.store_binding import code_sha256
 from reports.self_test import SelfTest
 from reports.version import VERSION
 
@@ -19,6 +20,7 @@ def evidence_of(matrix: Matrix, on: date) -> SelfTest:
     """
     return SelfTest(
         fedaudit=VERSION,
+        code_sha256=code_sha256(),
         python=platform.python_version(),
         packages=packages(),
         effort=matrix.effort,

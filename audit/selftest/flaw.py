@@ -57,6 +57,11 @@ class Flaw:
     spares: tuple[str, ...] = DEAR
     """Globs of checks that are not asked, since they cost more than they can say here."""
 
+    @property
+    def spared(self) -> tuple[str, ...]:
+        """The globs, less the checks that have to notice."""
+        return tuple(glob for glob in self.spares if glob not in self.caught_by)
+
 
 def flaw(
     id: str,  # noqa: A002  the noun of the zoo

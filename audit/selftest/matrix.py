@@ -44,6 +44,8 @@ class Row:
     """Of both."""
     faults: tuple[str, ...] = ()
     """Why either could not be played."""
+    spared: tuple[str, ...] = ()
+    """Globs of checks that neither was asked."""
 
     @property
     def caught(self) -> tuple[str, ...]:
@@ -89,7 +91,7 @@ class Row:
         return TriedFlaw(
             id=self.flaw, title=self.title, caught_by=self.caught_by, expects=self.expects, seed=self.seed,
             flaw=flawed, twin=twin, detected=self.detected, false_alarm=bool(self.alarms), undecided=self.undecided,
-            errors=self.errors,
+            errors=self.errors, spared=self.spared,
         )  # fmt: skip
 
 
@@ -150,6 +152,7 @@ def _row(flaw: "Flaw", seed: int, pair: Mapping[bool, "Observed"]) -> Row:
     return Row(
         flaw.id, flaw.title, flaw.caught_by, flaw.expects, seed, planted.statuses, twin.statuses,
         planted.seconds + twin.seconds, tuple(f"{name} could not be played: {error}" for name, error in faults),
+        flaw.spared,
     )  # fmt: skip
 
 

@@ -114,14 +114,13 @@ def audited(one: Flaw, case: Case, make: Workshop, folder: Path) -> dict[str, St
     """Audit what was built, and return each check's gravest answer."""
     from audit.run import ask_system
 
-    spared = tuple(glob for glob in one.spares if glob not in one.caught_by)
     request = Request(
         system_file=folder / "system.toml",
         bundle=None,
         now=case.now,
         effort=case.effort,
         seed=make.seed,
-        skip=spared,
+        skip=one.spared,
     )
     if make.asked is not None:
         request = make.asked(request)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from audit.cli.main import run
+from audit.store_binding import code_sha256
 from reports.canonical import canonical_json
 from reports.check import Context, Options
 from reports.checks import self_test
@@ -18,6 +19,7 @@ from tests.reports.conformance.world import NOW
 from tests.reports.test_checks import system
 from tests.reports.test_context import Shelf
 
+CODE = "c" * 64
 PACKAGES = {name: version(name) for name in ("cryptography", "numpy", "opacus", "torch")}
 Write = Callable[..., Path]
 
@@ -26,7 +28,7 @@ def tried(name: str, flaw: str = "fail", twin: str = "pass", errors: tuple[str, 
     """One planted flaw as the file tells it, the rule written out once more."""
     return {
         "id": name, "title": "No noise is added", "caught_by": ["dp.mechanism"], "expects": "fail", "seed": 2026,
-        "flaw": {"dp.mechanism": flaw}, "twin": {"dp.mechanism": twin}, "errors": list(errors),
+        "flaw": {"dp.mechanism": flaw}, "twin": {"dp.mechanism": twin}, "errors": list(errors), "spared": [],
         "detected": flaw == "fail" and not errors, "false_alarm": twin == "fail",
         "undecided": ["dp.mechanism"] if twin == "inconclusive" else [],
     }  # fmt: skip
@@ -43,7 +45,7 @@ def write(tmp_path: Path) -> Write:
             "errors": sum(bool(one["errors"]) for one in flaws),
         }
         told = {
-            "schema": "fedaudit.selftest/1", "fedaudit": VERSION, "python": "3.11.9", "packages": PACKAGES,
+            "schema": "fedaudit.selftest/1", "fedaudit": VERSION, "code_sha256": CODE, "python": "3.11.9", "packages": PACKAGES,
             "effort": "smoke", "seeds": [2026], "date": "2026-11-22", "flaws": flaws, "left_out": [],
             "is_whole": True, "power": [], "summary": summary,
         } | more  # fmt: skip
@@ -58,7 +60,7 @@ def ask(file: Path | None, findings: tuple[Finding, ...] = ()) -> Finding:
     of = system()
     context = Context(
         check=self_test, system=of, seed=1, effort=Effort.SMOKE, folder=Path(), now=NOW, store=Shelf(),
-        options=Options(selftest=file), findings=findings,
+        options=Options(selftest=file, code_sha256=CODE), findings=findings,
     )  # fmt: skip
     [finding] = self_test.ask(of, context)
     return finding
@@ -97,6 +99,8 @@ def test_the_numbers_are_shares_with_exact_bounds(write: Write) -> None:
         ((tried("a"),), {"fedaudit": "0.0.1"}, "other-version"),
         ((tried("a"),), {"packages": PACKAGES | {"torch": "1.0"}}, "other-version"),
         ((tried("a"),), {"packages": {}}, "other-version"),
+        ((tried("a"),), {"code_sha256": "d" * 64}, "other-code"),
+        ((tried("a"),), {"effort": "standard"}, "lower-effort"),
     ],
 )
 def test_a_self_test_that_shows_nothing_is_inconclusive_and_never_a_fail(
@@ -151,7 +155,7 @@ def test_a_run_cites_it_and_a_file_that_is_none_stops_the_run(
 ) -> None:
     (tmp_path / "system.toml").write_text('[system]\nname = "ward"\nversion = "2"\n')
     line = ["run", str(tmp_path / "system.toml"), "--only", "report.*", "--json"]
-    file = write(tried("a"))
+    file = write(tried("a"), code_sha256=code_sha256())
     assert run([*line, "-o", str(tmp_path / "bundle"), "--selftest", str(file)]) == 0
     found = {one["check"]: one for one in json.loads(capsys.readouterr().out)["findings"]}
     assert found["report.self-test"]["status"] == "pass"
