@@ -45,8 +45,8 @@ def write(tmp_path: Path) -> Write:
             "errors": sum(bool(one["errors"]) for one in flaws),
         }
         told = {
-            "schema": "fedaudit.selftest/1", "fedaudit": VERSION, "code_sha256": CODE, "python": "3.11.9", "packages": PACKAGES,
-            "effort": "smoke", "seeds": [2026], "date": "2026-11-22", "flaws": flaws, "left_out": [],
+            "schema": "fedaudit.selftest/1", "fedaudit": VERSION, "code_sha256": CODE, "python": "3.11.9",
+            "packages": PACKAGES, "effort": "smoke", "seeds": [2026], "date": "2026-11-22", "flaws": flaws, "left_out": [],
             "is_whole": True, "power": [], "summary": summary,
         } | more  # fmt: skip
         file = tmp_path / "selftest.json"
