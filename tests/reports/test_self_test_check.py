@@ -46,8 +46,8 @@ def write(tmp_path: Path) -> Write:
         }
         told = {
             "schema": "fedaudit.selftest/1", "fedaudit": VERSION, "code_sha256": CODE, "python": "3.11.9",
-            "packages": PACKAGES, "effort": "smoke", "seeds": [2026], "date": "2026-11-22", "flaws": flaws, "left_out": [],
-            "is_whole": True, "power": [], "summary": summary,
+            "packages": PACKAGES, "effort": "smoke", "seeds": [2026], "date": "2026-11-22", "flaws": flaws,
+            "left_out": [], "is_whole": True, "power": [], "summary": summary,
         } | more  # fmt: skip
         file = tmp_path / "selftest.json"
         file.write_bytes(canonical_json(json.loads(json.dumps(told))))
