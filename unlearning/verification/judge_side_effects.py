@@ -116,12 +116,14 @@ def judge_utility(
     if gap is None:
         return UtilityVerdict(skipped("missing:test"))
     seen = untrained is not None and untrained < -limits.seen_accuracy_loss
-    if gap.interval.high < -limits.most_accuracy_loss:
+    if gap.excused < -limits.most_accuracy_loss:
         outcome = fail()
     elif not seen:
         outcome = undecided("control-failed")
     elif gap.value >= -limits.most_accuracy_loss and gap.interval.low > -limits.seen_accuracy_loss:
         outcome = PASS
+    elif gap.interval.high < -limits.most_accuracy_loss:
+        outcome = undecided("luck-of-training")
     else:
         outcome = undecided("too-few-examples")
     return UtilityVerdict(outcome, gap, tug_of_war, untrained, against)

@@ -4,6 +4,7 @@ Necessary only: a model can answer as often right as a retrained one and still r
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,8 @@ class AccuracyGap:
     """How many were asked."""
     models: int
     """How many reference models."""
+    excused: float
+    """Upper end where the model's own training had its luck too: hardly one more reference model would lie below."""
 
 
 def accuracy_gap(correct: npt.ArrayLike, reference: npt.ArrayLike, confidence: float = 0.95) -> AccuracyGap:
@@ -36,7 +39,8 @@ def accuracy_gap(correct: npt.ArrayLike, reference: npt.ArrayLike, confidence: f
     Both sides answer the same examples, so the interval is of the differences; the luck of few reference models is
     added to it (Welch and Satterthwaite's degrees of freedom); one alone shows none, and the gap is to that very model.
     Where no example differs, or there is only one, such an interval would have no width: there Hoeffding's bound is
-    given, which always holds.
+    given, which always holds. The interval is of this very model, against the mean of all that could be trained;
+    `excused` is where a prediction of one more of them would end, and what a model may be accused by.
 
     Args:
         correct: Whether the model is right, truth values, shape (n,).
@@ -48,8 +52,6 @@ def accuracy_gap(correct: npt.ArrayLike, reference: npt.ArrayLike, confidence: f
     Raises:
         ValueError: shapes disagree, an array is empty or does not hold truth values.
     """
-    from scipy.special import stdtrit
-
     one, others = np.asarray(correct), np.asarray(reference)
     if one.ndim != 1 or others.ndim != 2 or others.shape[1:] != one.shape or not others.size:
         raise ValueError(f"correct has shape {one.shape}, reference {others.shape}; need (n,) and (N, n)")
@@ -57,17 +59,27 @@ def accuracy_gap(correct: npt.ArrayLike, reference: npt.ArrayLike, confidence: f
         raise ValueError(f"need truth values, not {one.dtype} and {others.dtype}")
     differences = one - others.mean(axis=0)
     accuracies = others.mean(axis=1)
-    value, variance, freedom = float(differences.mean()), 0.0, 0.0
-    for sample in (differences, accuracies):
-        if len(sample) > 1:
-            part = float(sample.var(ddof=1)) / len(sample)
-            variance, freedom = variance + part, freedom + part**2 / (len(sample) - 1)
-    if one.size > 1 and variance > 0:
-        half = float(stdtrit(variance**2 / freedom, 0.5 + confidence / 2)) * math.sqrt(variance)
-    else:
-        half = math.sqrt(2 * math.log(2 / (1 - confidence)) / one.size)  # differences lie in [-1, 1]
+    value = float(differences.mean())
+    samples = [(sample, 1 / len(sample)) for sample in (differences, accuracies)]
+    half = _half(samples, one.size, confidence)
+    lucky = _half([samples[0], (accuracies, 1 + 1 / len(accuracies))], one.size, confidence)
     interval = Interval(low=max(-1.0, value - half), high=min(1.0, value + half), confidence=confidence)
-    return AccuracyGap(value, interval, float(one.mean()), float(accuracies.mean()), one.size, len(others))
+    told = (float(one.mean()), float(accuracies.mean()), one.size, len(others))
+    return AccuracyGap(value, interval, *told, excused=min(1.0, value + lucky))
+
+
+def _half(samples: Sequence[tuple[npt.NDArray[np.float64], float]], examples: int, confidence: float) -> float:
+    """Return half of an interval whose variance is that of each sample times its weight (Welch and Satterthwaite)."""
+    from scipy.special import stdtrit
+
+    variance, freedom = 0.0, 0.0
+    for sample, weight in samples:
+        if len(sample) > 1:
+            part = float(sample.var(ddof=1)) * weight
+            variance, freedom = variance + part, freedom + part**2 / (len(sample) - 1)
+    if examples > 1 and variance > 0:
+        return float(stdtrit(variance**2 / freedom, 0.5 + confidence / 2)) * math.sqrt(variance)
+    return math.sqrt(2 * math.log(2 / (1 - confidence)) / examples)  # differences lie in [-1, 1]
 
 
 def tug_of_war(*, retain: float, forget: float, test: float) -> float:

@@ -1,4 +1,4 @@
-"""A model that was trained until it knew its records by heart: who compares scores finds its members."""
+"""A model that was trained for long on few records: who compares scores finds its members."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ BATCH, RATE = 32, 0.2
 
 @flaw(
     "overfit-model",
-    "The model was trained on few records until it knew them by heart",
+    "The model was trained on few records so long that its losses tell them from others",
     caught_by=("attack.membership",),
 )
 def overfit_model(make: Workshop, *, planted: bool) -> System:

@@ -22,6 +22,24 @@ def test_a_gap_by_hand() -> None:
     half = stats.t.ppf(0.975, freedom) * math.sqrt(sum(parts))
     assert found.interval.high == pytest.approx(-0.125 + half)
     assert (found.examples, found.models) == (4, 2)
+    parts = (1.1875 / 12, 0.03125 * (1 + 1 / 2))  # the model's own training has its luck as well
+    freedom = sum(parts) ** 2 / (parts[0] ** 2 / 3 + parts[1] ** 2 / 1)
+    assert found.excused == pytest.approx(-0.125 + stats.t.ppf(0.975, freedom) * math.sqrt(sum(parts)))
+
+
+def test_of_models_that_were_retrained_hardly_one_is_accused() -> None:
+    rng = np.random.default_rng(2)
+    accused = by_interval = caught = 0
+    for _ in range(1000):
+        rates = 0.8 + rng.normal(0, 0.03, size=5)
+        reference = rng.random((4, 300)) < rates[:4, None]
+        honest = accuracy_gap(rng.random(300) < rates[4], reference)
+        accused += honest.excused < 0
+        by_interval += honest.interval.high < 0
+        caught += accuracy_gap(rng.random(300) < 0.5, reference).excused < -0.02  # positive control
+    assert accused <= 40  # 25 expected; the binomial upper 99.9 % end is 41
+    assert by_interval > 60  # the interval alone, of a fixed model, would accuse too many
+    assert caught >= 950
 
 
 def test_against_one_model_it_is_the_paired_t_interval() -> None:
@@ -30,6 +48,7 @@ def test_against_one_model_it_is_the_paired_t_interval() -> None:
     found = accuracy_gap(correct, before[None])
     expected = stats.ttest_rel(correct.astype(float), before.astype(float)).confidence_interval()
     assert (found.interval.low, found.interval.high) == pytest.approx((expected.low, expected.high))
+    assert found.excused == pytest.approx(expected.high)  # of one model nobody knows the luck
 
 
 def test_the_interval_covers_the_gap_of_models_that_were_never_drawn() -> None:

@@ -38,8 +38,9 @@ PARTS: tuple[tuple[Part, str], ...] = (("test", "test"), ("retain", "retained"),
 def utility(system: System, ctx: Context) -> Iterator[Finding]:
     """Ask how much oftener the delivered model errs than retrained ones, or than the model before.
 
-    Fails when its test accuracy surely lies more than 0.02 below theirs; passes when it does not and a loss of 0.05 is
-    excluded; inconclusive else. ToW is reported (arXiv:2406.01257).
+    Fails when its test accuracy surely lies more than 0.02 below theirs, lower than one more retrained model would by
+    the luck of its training; passes when it does not and a loss of 0.05 is excluded; inconclusive else. ToW is reported
+    (arXiv:2406.01257).
     """
     yield from asked_of_models(system, ctx, _answer, ("after", "forget"))
 
@@ -79,6 +80,8 @@ def _summary(verdict: UtilityVerdict) -> str:
         return f"The rest still works: {told}."
     if verdict.outcome.reason == "control-failed":
         return f"A model that learnt nothing does as well, so accuracy says nothing here: {told}."
+    if verdict.outcome.reason == "luck-of-training":
+        return f"Worse than retrained models on average, but so is many a retrained one: {told}."
     return f"Too few test examples to exclude a loss: {told}."
 
 
