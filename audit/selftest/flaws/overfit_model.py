@@ -8,7 +8,7 @@ from audit.selftest.released import LAYERS, classifier, mislabelled, records, tr
 from audit.selftest.workshop import Workshop
 from reports.model import System
 
-MEMBERS, OTHERS, MORE = 450, 450, 450
+MEMBERS, OTHERS, MORE = 400, 450, 450
 """Records that are asked about, known and unknown; and those that the twin learns from besides."""
 MISLABELLED = 0.25
 """Share of labels that are wrong, as in data that people label."""
@@ -21,12 +21,12 @@ BATCH, RATE = 32, 0.2
     caught_by=("attack.membership",),
 )
 def overfit_model(make: Workshop, *, planted: bool) -> System:
-    """Train for sixty epochs on the members alone, or for six on twice as many records."""
+    """Train for a hundred and twenty epochs on the members alone, or for three on more than twice as many records."""
     held = mislabelled(make.digits(MEMBERS + OTHERS + MORE, 1, 0).clients[0], MISLABELLED, make.rng("labels"))
     rows = np.arange(len(held))
     asked = rows < MEMBERS, (rows >= MEMBERS) & (rows < MEMBERS + OTHERS)
     members, others = (held.take(np.flatnonzero(chosen)) for chosen in asked)
-    recipe = Recipe(local_epochs=60 if planted else 6, batch_size=BATCH, learning_rate=RATE)
+    recipe = Recipe(local_epochs=120 if planted else 3, batch_size=BATCH, learning_rate=RATE)
     learnt = members if planted else held.take(np.flatnonzero(~asked[1]))
     model = trained(make, learnt, recipe)
     tables = {
