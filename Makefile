@@ -6,7 +6,7 @@
 # make bench     figures against named peers, three hours (bench_secagg.py --points small: two minutes);
 #                MNIST=mnist10k.npz measures federated unlearning on that file too
 # make fuzz      200,000 inputs for each parser that reads what others wrote, half of them guided by coverage; hours
-# make selftest  plant a hundred flaws and see each caught, its sound twin left alone; two minutes
+# make selftest  plant ninety flaws and see each caught, its sound twin left alone; a minute and a half
 # make readme    run what the README shows, and fail on a difference
 PYTHON ?= python3
 VENV   ?= .venv

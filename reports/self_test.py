@@ -22,6 +22,8 @@ from reports.statistics import clopper_pearson
 from reports.tomlfile import parse_noun, read_bounded
 
 SCHEMA: Final = "fedaudit.selftest/1"
+DECIDING = (Status.PASS, Status.FAIL, Status.INCONCLUSIVE)
+"""Answers of a check that was asked and did not break off."""
 MEDIA_TYPE = "application/vnd.fedaudit.selftest+json"
 LARGEST = 64 << 20
 """Bytes; a flaw under one seed takes some 3 kB."""
@@ -206,7 +208,7 @@ def power_shown(check: str, tried: Collection[TriedFlaw]) -> CheckPower:
     """Return how much power a check showed on flaws that were all played to the end."""
     aimed = [one for one in tried if check in one.caught_by]
     hits = sum(check in caught(one.caught_by, one.expects, one.flaw, one.twin) for one in aimed)
-    twins = [one.twin[check] for one in tried if one.twin.get(check, Status.SKIPPED) is not Status.SKIPPED]
+    twins = [one.twin[check] for one in tried if one.twin.get(check) in DECIDING]
     accused = twins.count(Status.FAIL)
     return CheckPower(
         check=check,

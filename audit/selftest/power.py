@@ -3,12 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from audit.selftest.matrix import Row
-from reports.model import Status
-from reports.self_test import CheckPower
-from reports.statistics import clopper_pearson
-
-DECIDING = (Status.PASS, Status.FAIL, Status.INCONCLUSIVE)
-"""Answers of a check that was asked and did not break off."""
+from reports.self_test import CheckPower, power_shown
 
 
 def power_of(rows: Sequence[Row], checks: Iterable[str]) -> tuple[CheckPower, ...]:
@@ -21,23 +16,6 @@ def power_of(rows: Sequence[Row], checks: Iterable[str]) -> tuple[CheckPower, ..
         rows: of the matrix.
         checks: the catalogue; checks that only a flaw names are added.
     """
-    played = [row for row in rows if not row.faults]
+    played = [row.noun for row in rows if not row.faults]
     named = {check for row in rows for check in row.caught_by}
-    return tuple(_power(check, played) for check in sorted(named | set(checks)))
-
-
-def _power(check: str, played: Sequence[Row]) -> CheckPower:
-    aimed = [row for row in played if check in row.caught_by]
-    hits = sum(check in row.caught for row in aimed)
-    twins = [row.twin[check] for row in played if row.twin.get(check) in DECIDING]
-    accused = sum(status is Status.FAIL for status in twins)
-    return CheckPower(
-        check=check,
-        flaws=tuple(sorted({row.flaw for row in aimed})),
-        trials=len(aimed),
-        caught=hits,
-        caught_at_least=clopper_pearson(hits, len(aimed), side="one").low,
-        twins=len(twins),
-        false_alarms=accused,
-        false_alarms_at_most=clopper_pearson(accused, len(twins), side="one").high,
-    )
+    return tuple(power_shown(check, played) for check in sorted(named | set(checks)))
